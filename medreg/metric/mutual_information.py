@@ -1,0 +1,151 @@
+"""Mutual information of two images from a smoothed joint histogram, plain and normalised: for any pair of contrasts.
+
+Mattes et al. 2003 (doi:10.1109/TMI.2003.809072): fixed values in hard bins, moving values spread over four bins by a cubic
+B-spline, which makes the histogram, and so the metric, differentiable in the moving values. Normalised form: Studholme et
+al. 1999 (doi:10.1016/S0031-3203(98)00091-0).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from medreg.metric.measure import Slope
+
+MARGIN = 2
+"""Empty bins at each end of the moving axis, so that the spline's support stays inside."""
+
+TINY = 1e-12
+"""Added to probabilities under a logarithm."""
+
+
+class Binning:
+    """How values become histogram coordinates: `bins` bins from `low` to `high`; values beyond are clamped."""
+
+    def __init__(self, low: float, high: float, bins: int) -> None:
+        self.low, self.bins = low, bins
+        self.scale = (bins - 2 * MARGIN) / max(high - low, 1e-30)
+
+    @staticmethod
+    def of(values: Tensor, bins: int) -> Binning:
+        """From the smallest to the largest value."""
+        low, high = torch.aminmax(values)
+        return Binning(float(low), float(high), bins)
+
+    def coordinate(self, values: Tensor) -> Tensor:
+        """Continuous bin coordinate, MARGIN - 1/2 at `low`; its integer part plus -1, 0, 1, 2 are the four bins touched."""
+        top = self.bins - 2 * MARGIN
+        return ((values - self.low) * self.scale).clamp(0, top) * (1 - 1e-6) + (MARGIN - 0.5)
+
+    def hard(self, values: Tensor) -> Tensor:
+        """(N,) int64 bin of each value, 0 to bins - 1, over the whole range."""
+        share = (values - self.low) * (self.scale * self.bins / (self.bins - 2 * MARGIN))
+        return share.floor().long().clamp(0, self.bins - 1)
+
+
+def mutual_information(fixed: Tensor, moving: Tensor, weight: Tensor, bins: int = 32) -> Tensor:
+    """Minus the mutual information in nats: 0 for independent images, lower for related ones.
+
+    Args:
+        fixed: (N,) values, not differentiated.
+        moving: (N,) values; differentiable.
+        weight: (N,) non-negative.
+        bins: histogram bins an axis.
+    """
+    entropies = _entropies(_histogram(fixed, moving, weight, bins))
+    return entropies[2] - entropies[0] - entropies[1]
+
+
+def normalised_mutual_information(fixed: Tensor, moving: Tensor, weight: Tensor, bins: int = 32) -> Tensor:
+    """Minus (H(fixed) + H(moving)) / H(fixed, moving): -1 for independent images, -2 for a one-to-one relation."""
+    entropies = _entropies(_histogram(fixed, moving, weight, bins))
+    return -(entropies[0] + entropies[1]) / entropies[2].clamp(min=TINY)
+
+
+def _histogram(fixed: Tensor, moving: Tensor, weight: Tensor, bins: int) -> Tensor:
+    """(bins, bins) joint probabilities, fixed down, moving across; differentiable to the moving values."""
+    coordinate = Binning.of(moving.detach(), bins).coordinate(moving)
+    rows = Binning.of(fixed, bins).hard(fixed)
+    left = coordinate.detach().floor()
+    flat = rows * bins + left.long() - 1
+    counts = moving.new_zeros(bins * bins)
+    for k, w in enumerate(_spline(coordinate - left)):
+        counts = counts.index_add(0, flat + k, w * weight)
+    return counts.view(bins, bins) / weight.sum()
+
+
+def _entropies(joint: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of the fixed, the moving and the joint distribution, nats."""
+    parts = joint.sum(1), joint.sum(0), joint
+    first, second, both = (-(p * (p + TINY).log()).sum() for p in parts)
+    return first, second, both
+
+
+def _spline(t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Cubic B-spline weights of the bins at -1, 0, 1, 2 for a coordinate `t` in 0 to 1 past bin 0."""
+    s = 1 - t
+    return s**3 / 6, (3 * t**3 - 6 * t**2 + 4) / 6, (3 * s**3 - 6 * s**2 + 4) / 6, t**3 / 6
+
+
+def _spline_slope(t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Derivatives of `_spline` by `t`."""
+    s = 1 - t
+    return -(s**2) / 2, (3 * t**2 - 4 * t) / 2, -(3 * s**2 - 4 * s) / 2, t**2 / 2
+
+
+class MutualInformationMeasure:
+    """Mutual information with the closed form of its slope; the curvature is the empirical Fisher matrix.
+
+    The slope of sample i is sum_k b'(i, k) T[fixed bin i, k] with T = log p(f, m) - log p(m) (and its like for the normalised
+    form); N times its square is the expected curvature where the histogram is the right model of the images.
+    """
+
+    def __init__(self, fixed: Tensor, moving_range: tuple[float, float], bins: int) -> None:
+        self.bins = bins
+        self.rows = Binning.of(fixed, bins).hard(fixed) * bins
+        self.binning = Binning(*moving_range, bins)
+
+    def __call__(self, moving: Tensor, weight: Tensor) -> Slope:
+        """See `Measure`."""
+        bins = self.bins
+        coordinate = self.binning.coordinate(moving)
+        left = coordinate.floor()
+        t = coordinate - left
+        flat = self.rows + left.long() - 1
+        counts = torch.zeros(bins * bins, dtype=torch.float64, device=moving.device)
+        for k, w in enumerate(_spline(t)):
+            counts += _count(flat + k, w * weight, bins * bins)
+        total = float(weight.sum().clamp(min=1.0))
+        joint = (counts / total).cpu().view(bins, bins)
+        value, table = self._value_and_table(joint)
+        lookup = table.to(moving.dtype).to(moving.device).flatten()
+        pull = torch.zeros_like(moving)
+        for k, w in enumerate(_spline_slope(t)):
+            pull += w * lookup[flat + k]
+        slope = pull * weight * (self.binning.scale / total)
+        return Slope(value, slope, total * slope**2)
+
+    def _value_and_table(self, joint: Tensor) -> tuple[float, Tensor]:
+        """The metric, and its derivative by each joint probability up to what cancels."""
+        first, second, both = _entropies(joint)
+        return float(both - first - second), -((joint + TINY).log() - (joint.sum(0, keepdim=True) + TINY).log())
+
+
+class NormalisedMutualInformationMeasure(MutualInformationMeasure):
+    """The same for the normalised form."""
+
+    def _value_and_table(self, joint: Tensor) -> tuple[float, Tensor]:
+        first, second, both = _entropies(joint)
+        ratio = (first + second) / both.clamp(min=TINY)
+        marginal = (joint.sum(0, keepdim=True) + TINY).log()
+        return -float(ratio), -(ratio * (joint + TINY).log() - marginal) / both.clamp(min=TINY)
+
+
+def _count(index: Tensor, weight: Tensor, length: int) -> Tensor:
+    """Weighted histogram in float64, deterministic on every device."""
+    if index.device.type == "cpu":
+        return torch.bincount(index, weights=weight.double(), minlength=length)
+    # bincount and index_add on a GPU add in no fixed order; one-hot matrix products do
+    rows = torch.nn.functional.one_hot(index // 64, length // 64).to(weight.dtype) * weight[:, None]
+    columns = torch.nn.functional.one_hot(index % 64, 64).to(weight.dtype)
+    return (rows.T @ columns).double().flatten()

@@ -1,0 +1,109 @@
+"""The loop, written once: evaluate, propose, accept or shrink, stop. It yields; the caller watches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from medreg.optimise.problem import Evaluation, Problem
+from medreg.optimise.record import Outcome
+from medreg.optimise.rules import Rule
+from medreg.types import FloatArray
+
+LEAST_OVERLAP = 0.05
+"""A transform that leaves fewer of the samples inside the moving image is no candidate."""
+
+NOISE = 1e-6
+"""A rise of the metric by less than this share of its size is float32 noise, not a worse transform."""
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When to stop.
+
+    Attributes:
+        steps: most accepted steps.
+        tolerance_mm: a step whose largest parameter is below this ends the loop.
+        window: first-order rules stop when this many steps brought no gain above `NOISE`.
+    """
+
+    steps: int
+    tolerance_mm: float
+    window: int = 20
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """An accepted step: the matrix after it, its evaluation there, its length, and how many evaluations were made so far."""
+
+    matrix: FloatArray
+    evaluation: Evaluation
+    step_mm: float
+    evaluations: int
+
+
+def descend(problem: Problem, start: FloatArray, rule: Rule, stopping: Stopping) -> Iterator[Accepted | Outcome]:
+    """Yield the start (step 0), each accepted step, and last the outcome.
+
+    The last `Accepted` before the outcome is the best one seen, also for rules that may climb.
+    """
+    here = problem.evaluate(start)
+    best = current = Accepted(start, here, 0.0, 1)
+    yield current
+    if not usable(here):
+        yield Outcome.NO_OVERLAP if here.overlap < LEAST_OVERLAP else Outcome.DIVERGED
+        return
+    outcome = Outcome.STEPS_SPENT
+    since_best = 0
+    for _ in range(stopping.steps):
+        taken, outcome = _step(problem, current, rule, stopping)
+        if taken is None:
+            break
+        current = taken
+        gained = best.evaluation.value - current.evaluation.value
+        since_best = 0 if gained > NOISE * abs(best.evaluation.value) else since_best + 1
+        if gained >= 0 or rule.monotone:
+            best = current
+        yield current
+        if outcome is Outcome.CONVERGED:
+            break
+        if not rule.monotone and since_best >= stopping.window:
+            outcome = Outcome.FLAT
+            break
+    if best is not current:
+        yield best
+    yield outcome
+
+
+def _step(
+    problem: Problem, here: Accepted, rule: Rule, stopping: Stopping
+) -> tuple[Accepted | None, Outcome]:
+    """One accepted step and what it means, or None and why there is none."""
+    evaluations = here.evaluations
+    for _ in range(8):
+        step = rule.propose(here.evaluation)
+        if not np.isfinite(step).all():
+            return None, Outcome.DIVERGED
+        matrix = problem.move(here.matrix, step)
+        there = problem.evaluate(matrix)
+        evaluations += 1
+        length = float(np.abs(step).max())
+        rise = there.value - here.evaluation.value
+        if usable(there) and (not rule.monotone or rise <= NOISE * abs(here.evaluation.value)):
+            rule.learn(step, here.evaluation, there)
+            settled = length < stopping.tolerance_mm
+            return Accepted(matrix, there, length, evaluations), Outcome.CONVERGED if settled else Outcome.STEPS_SPENT
+        if not rule.monotone:
+            return None, Outcome.NO_OVERLAP if there.overlap < LEAST_OVERLAP else Outcome.DIVERGED
+        if length < 4 * stopping.tolerance_mm:
+            return None, Outcome.FLAT
+        rule.shrink()
+    return None, Outcome.FLAT
+
+
+def usable(evaluation: Evaluation) -> bool:
+    """Whether a value can be trusted: finite, and enough of the images in view of each other."""
+    finite = np.isfinite(evaluation.value) and bool(np.isfinite(evaluation.gradient).all())
+    return finite and evaluation.overlap >= LEAST_OVERLAP

@@ -1,0 +1,84 @@
+"""One level of a registration as a function of a matrix: metric of fixed samples against the moving image at T(points).
+
+The analytic chain: one forward and one backward of the sampler give each sample's value and spatial gradient; the metric gives
+d value / d sample; a step's generators give d point / d step. Their products are the gradient and the Gauss-Newton matrix.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medreg.geometry.grid import Grid
+from medreg.metric.measure import Measure
+from medreg.optimise.problem import Evaluation
+from medreg.registration.samples import Samples
+from medreg.sample import sample_with_gradient
+from medreg.transform.generators import about, exponential, generators
+from medreg.transform.kind import Kind
+from medreg.types import FloatArray
+
+BLOCK = 32_768
+"""Samples whose chain rows are formed at once, so that they stay in the cache."""
+
+
+class SampledProblem:
+    """A metric over the samples of one level, by a matrix that maps fixed points to moving points.
+
+    Args:
+        samples: fixed values and points.
+        moving: (1, z, y, x) float32 values of the moving image at this level.
+        grid: where they lie.
+        measure: bound to the samples.
+        kind: family of transforms; steps stay inside it.
+        mask: (1, z, y, x) float32 share of the moving image that counts, on `grid`; None where all does.
+    """
+
+    def __init__(
+        self, samples: Samples, moving: Tensor, grid: Grid, measure: Measure, kind: Kind, mask: Tensor | None = None
+    ) -> None:
+        self.samples, self.moving, self.grid, self.measure, self.mask = samples, moving, grid, measure, mask
+        d = grid.dimension
+        self.generators = generators(kind, d, samples.radius)
+        self.basis = self.generators[:, :d, :].reshape(len(self.generators), -1)
+
+    def evaluate(self, matrix: FloatArray) -> Evaluation:
+        """See `medreg.optimise.problem.Problem`."""
+        samples, d = self.samples, self.grid.dimension
+        linear, index = self._index(matrix)
+        values, gradients, inside = sample_with_gradient(self.moving, index)
+        weight = inside.to(values.dtype)
+        if self.mask is not None:
+            weight = weight * (sample_with_gradient(self.mask, index).values[0] >= 0.5)
+        overlap = float(weight.mean())
+        slope = self.measure(values[0], weight)
+        size = d * (d + 1)
+        gradient = np.zeros(size)
+        curvature = np.zeros((size, size))
+        pull = gradients[0] @ linear
+        for rows in torch.arange(len(index), device=index.device).split(BLOCK) if len(index) else ():
+            lo, hi = int(rows[0]), int(rows[-1]) + 1
+            chain = (pull[lo:hi, :, None] * samples.homogeneous[lo:hi, None, :]).view(hi - lo, size)
+            gradient += (chain.T @ slope.slope[lo:hi]).double().cpu().numpy()
+            curvature += (chain.T @ (chain * slope.curvature[lo:hi, None])).double().cpu().numpy()
+        return Evaluation(slope.value, self.basis @ gradient, self.basis @ curvature @ self.basis.T, overlap)
+
+    def values(self, matrix: FloatArray) -> tuple[Tensor, Tensor]:
+        """(N,) moving values at the samples, and (N,) bool whether each is inside."""
+        sampled = sample_with_gradient(self.moving, self._index(matrix)[1])
+        return sampled.values[0], sampled.inside
+
+    def _index(self, matrix: FloatArray) -> tuple[Tensor, Tensor]:
+        """d index / d fixed point (D, D), and the moving index (N, D) of every sample."""
+        d = self.grid.dimension
+        world = self.grid.inverse_affine @ matrix @ about(self.samples.centre, np.eye(d + 1))
+        shift = world[:d, :d] @ np.array(self.samples.centre) + world[:d, d]
+        like = self.samples.homogeneous
+        table = torch.as_tensor(np.column_stack([world[:d, :d], shift]), dtype=like.dtype, device=like.device)
+        return table[:, :d], like @ table.T
+
+    def move(self, matrix: FloatArray, step: FloatArray) -> FloatArray:
+        """See `medreg.optimise.problem.Problem`."""
+        moved: FloatArray = matrix @ about(self.samples.centre, exponential(np.tensordot(step, self.generators, 1)))
+        return moved

@@ -1,0 +1,109 @@
+"""Samples: which voxels of the fixed image are compared at a level. Stratified, seeded, in memory order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medreg.errors import RegistrationError
+from medreg.geometry.grid import Grid
+
+LEAST = 50
+"""Fewer samples than this do not determine a transform."""
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Fixed values and where they lie.
+
+    Attributes:
+        values: (N,) float32.
+        homogeneous: (N, D+1) float32, points relative to `centre` in millimetres, and 1.
+        centre: D coordinates, LPS mm: what steps turn about.
+        radius: root mean square distance of the points from the centre, mm: what makes steps millimetre-balanced.
+    """
+
+    values: Tensor
+    homogeneous: Tensor
+    centre: tuple[float, ...]
+    radius: float
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def position(self) -> Tensor:
+        """(N, D) points relative to the centre, in units of 1.5 radii: about -1 to 1."""
+        return self.homogeneous[:, :-1] / (1.5 * self.radius)
+
+
+def draw(
+    volume: Tensor, grid: Grid, count: int, centre: tuple[float, ...], seed: int, allowed: Tensor | None = None
+) -> Samples:
+    """Up to `count` voxels of a fixed level.
+
+    One voxel is drawn from each of `count` equal runs of the candidates in memory order: even coverage of space, no clumps, and
+    neighbours in memory stay neighbours, which the sampler's cache rewards.
+
+    Args:
+        volume: (1, z, y, x) values.
+        grid: where they lie.
+        count: most samples.
+        centre: see `Samples`.
+        seed: of the draw.
+        allowed: (1, z, y, x) bool; None allows every voxel.
+
+    Raises:
+        RegistrationError: when fewer than `LEAST` voxels are allowed.
+    """
+    candidates = None if allowed is None else allowed.flatten().nonzero()[:, 0].cpu()
+    total = volume.numel() if candidates is None else len(candidates)
+    if total < LEAST:
+        raise RegistrationError(
+            f"only {total} voxels of the fixed image are left to compare at {min(grid.spacing):.3g} mm, {LEAST} are needed; "
+            "use a larger mask or finer levels"
+        )
+    if total <= count:
+        picked = torch.arange(total)
+    else:
+        generator = torch.Generator().manual_seed(seed)
+        jitter = torch.rand(count, generator=generator, dtype=torch.float64)
+        picked = ((torch.arange(count) + jitter) * (total / count)).long().clamp(max=total - 1)
+    flat = picked if candidates is None else candidates[picked]
+    return _place(volume.flatten()[flat.to(volume.device)], flat, grid, centre)
+
+
+def _place(values: Tensor, flat: Tensor, grid: Grid, centre: tuple[float, ...]) -> Samples:
+    """Samples at flat voxel numbers; positions are formed in float64 and kept relative to the centre."""
+    d = grid.dimension
+    index, rest = [], flat
+    for n in grid.size:
+        index.append(rest % n)
+        rest = rest // n
+    affine = torch.from_numpy(grid.affine.copy())
+    relative = torch.stack(index, 1).double() @ affine[:d, :d].T + (affine[:d, d] - torch.tensor(centre, dtype=torch.float64))
+    radius = float(relative.square().sum(1).mean().sqrt())
+    homogeneous = torch.cat([relative, torch.ones(len(relative), 1, dtype=torch.float64)], 1)
+    return Samples(values, homogeneous.to(values), centre, max(radius, 1e-6))
+
+
+def centre_of_mass(volume: Tensor, grid: Grid, allowed: Tensor | None = None) -> tuple[float, ...]:
+    """World point (LPS mm) of the brightness above the mean of the volume (1, z, y, x); the grid's centre if there is none.
+
+    Taking the mean off keeps a wide dark background with a small offset from pulling the centre to the grid's middle.
+    """
+    weight = (volume[0] - volume.mean()).clamp(min=0)
+    if allowed is not None:
+        weight = weight * allowed[0]
+    total = float(weight.sum(dtype=torch.float64))
+    if total <= 0:
+        return grid.centre
+    axes = range(weight.ndim)
+    index = []
+    for axis in reversed(axes):
+        profile = weight.sum([a for a in axes if a != axis], dtype=torch.float64)
+        index.append(float((profile * torch.arange(len(profile), device=profile.device)).sum()) / total)
+    return tuple(grid.to_world(np.array([index]))[0].tolist())

@@ -1,0 +1,111 @@
+"""A stage: one family of transforms at one level, run to its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from medreg.geometry.grid import Grid
+from medreg.optimise.loop import Accepted, Stopping, descend
+from medreg.optimise.record import Outcome, StageRecord, Step
+from medreg.registration import recipe
+from medreg.registration.measures import measure_for, rule_for
+from medreg.registration.problem import SampledProblem
+from medreg.registration.samples import Samples
+from medreg.transform.kind import Kind
+from medreg.types import FloatArray
+
+Watch = Callable[[Step], None]
+"""Called with each step as it is taken."""
+
+
+@dataclass(frozen=True, eq=False)
+class PairLevel:
+    """Both images at one level.
+
+    Attributes:
+        number: position among the levels, 0 is the coarsest.
+        settings: spacing, steps, tolerance.
+        samples: of the fixed image.
+        moving: (1, z, y, x) float32.
+        grid: where the moving voxels lie.
+        mask: (1, z, y, x) float32 share of the moving image that counts; None where all does.
+    """
+
+    number: int
+    settings: recipe.Level
+    samples: Samples
+    moving: Tensor
+    grid: Grid
+    mask: Tensor | None
+
+    def problem(self, metric: recipe.Metric, kind: Kind) -> SampledProblem:
+        """The metric at this level as a function of a matrix."""
+        measure = measure_for(metric, self.samples, self.moving)
+        return SampledProblem(self.samples, self.moving, self.grid, measure, kind, self.mask)
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """Where a stage ended, and its record."""
+
+    matrix: FloatArray
+    record: StageRecord
+
+    @property
+    def value(self) -> float:
+        """The metric at the end."""
+        return self.record.steps[-1].value
+
+    @property
+    def overlap(self) -> float:
+        """The share of samples inside the moving image at the end."""
+        return self.record.steps[-1].overlap
+
+
+def run_stage(
+    level: PairLevel,
+    metric: recipe.Metric,
+    kind: Kind,
+    start: FloatArray,
+    optimiser: recipe.Optimiser,
+    watch: Watch | None = None,
+) -> StageResult:
+    """Minimise `metric` over transforms of `kind` from `start`, at one level."""
+    begun = time.perf_counter()
+    steps: list[Step] = []
+    best: Accepted | None = None
+    outcome = Outcome.STEPS_SPENT
+    stopping = Stopping(level.settings.steps, level.settings.tolerance_mm)
+    for event in descend(level.problem(metric, kind), start, rule_for(optimiser), stopping):
+        if isinstance(event, Outcome):
+            outcome = event
+            continue
+        best = event
+        step = Step(
+            level.number,
+            level.settings.spacing_mm,
+            str(kind),
+            len(steps),
+            event.evaluation.value,
+            event.step_mm,
+            event.evaluation.overlap,
+        )
+        steps.append(step)
+        if watch is not None:
+            watch(step)
+    assert best is not None  # descend always yields the start
+    record = StageRecord(
+        level.number,
+        level.settings.spacing_mm,
+        str(kind),
+        len(level.samples),
+        tuple(steps),
+        outcome,
+        best.evaluations,
+        time.perf_counter() - begun,
+    )
+    return StageResult(best.matrix, record)

@@ -1,0 +1,82 @@
+"""Weighted sums over the voxels around scattered points: the one loop under all kernels, with its derivative.
+
+Plain gathers of shifted views of the flat volume are three to six times as fast on a CPU as torch's `grid` sampler of
+volumes, which runs on one thread for one volume, and they need no normalised coordinates, which cost precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def weighted_gather(flat: Tensor, base: Tensor, steps: Sequence[int], weights: Sequence[Sequence[Tensor]]) -> Tensor:
+    """Sum over taps (k1, ..., kD) of weights[1][k1] ... weights[D][kD] * flat[base + k1 steps[1] + ... + kD steps[D]].
+
+    Args:
+        flat: (V,) voxels.
+        base: (N,) int32 or int64, the first tap of each point.
+        steps: D distances in `flat` from one tap to the next, one for each axis.
+        weights: for each axis its K weights (N,), in the dtype of the sum.
+
+    Returns:
+        (N,), with gradients to `flat` and to the weights; it keeps neither the gathered voxels nor the partial sums, so
+        its memory does not grow with K^D.
+    """
+    counts = [len(w) for w in weights]
+    result: Tensor = _WeightedGather.apply(flat, base, tuple(steps), counts, *(w for axis in weights for w in axis))
+    return result
+
+
+class _WeightedGather(torch.autograd.Function):
+    """Recomputes the gathers in the backward pass, which costs less than keeping K^D of them in memory."""
+
+    @staticmethod
+    def forward(ctx: Any, flat: Tensor, base: Tensor, steps: tuple[int, ...], counts: list[int], *weights: Tensor) -> Tensor:
+        ctx.save_for_backward(flat, base, *weights)
+        ctx.steps, ctx.counts = steps, counts
+        return _summed(flat, base, steps, _by_axis(weights, counts))
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        flat, base, *weights = ctx.saved_tensors
+        by_axis = _by_axis(weights, ctx.counts)
+        to_flat = torch.zeros_like(flat) if ctx.needs_input_grad[0] else None
+        to_weights = [[torch.zeros_like(w) for w in axis] for axis in by_axis]
+
+        def descend(axis: int, shift: int, upper: Tensor) -> Tensor:
+            """The partial sum below `axis`, while `upper`, the product of the weights above, goes to its inputs."""
+            if axis == len(by_axis):
+                if to_flat is not None:
+                    to_flat[shift:].index_add_(0, base, upper.to(flat.dtype))
+                return flat[shift:].index_select(0, base).to(upper.dtype)
+            total = torch.zeros_like(upper)
+            for k, weight in enumerate(by_axis[axis]):
+                part = descend(axis + 1, shift + k * ctx.steps[axis], upper * weight)
+                to_weights[axis][k].addcmul_(upper, part)
+                total.addcmul_(weight, part)
+            return total
+
+        descend(0, 0, gradient)
+        return to_flat, None, None, None, *(w for axis in to_weights for w in axis)
+
+
+def _by_axis(weights: Sequence[Tensor], counts: Sequence[int]) -> list[Sequence[Tensor]]:
+    starts = [sum(counts[:k]) for k in range(len(counts))]
+    return [weights[start : start + count] for start, count in zip(starts, counts, strict=True)]
+
+
+def _summed(flat: Tensor, base: Tensor, steps: Sequence[int], weights: Sequence[Sequence[Tensor]]) -> Tensor:
+    if not weights:
+        return flat.index_select(0, base)
+    parts = (_summed(flat[k * steps[0] :], base, steps[1:], weights[1:]) for k in range(len(weights[0])))
+    if len(weights[0]) == 2:  # the two sum to 1; lerp keeps a constant exactly what it is
+        return torch.lerp(next(parts).to(weights[0][1].dtype), next(parts).to(weights[0][1].dtype), weights[0][1])
+    total = next(parts) * weights[0][0]
+    for weight, part in zip(weights[0][1:], parts, strict=True):
+        total.addcmul_(part.to(total.dtype), weight)
+    return total

@@ -1,0 +1,1 @@
+"""Transforms: maps from fixed points to moving points, LPS mm."""
