@@ -1,9 +1,9 @@
 """Reading while torch is imported, and writing while the rest goes on.
 
-Importing torch holds Python's lock (the GIL) for two seconds, so a thread beside it crawls. Where `os.fork` is safe, the
-files are therefore read by a child process, which also pays for nibabel's import; it stays to write the output. Voxels
-pass between the two in anonymous shared memory (`memfd`), which needs no name and is gone with its last user, however
-either process ends. Elsewhere threads do the same.
+Importing torch holds Python's lock (the GIL) for two seconds, so a thread beside it crawls. Where `os.fork` is safe,
+the files are therefore read by a child process, which also pays for nibabel's import; it stays to write the output.
+Voxels pass between the two in anonymous shared memory (`memfd`), which needs no name and is gone with its last user,
+however either process ends. Elsewhere threads do the same.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class Clerk(Protocol):
     def __enter__(self) -> Clerk:
         """Itself."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Stop; what was not done is dropped."""
 
 
@@ -101,6 +103,7 @@ class ThreadClerk:
     """Does the work in one thread of this process."""
 
     def __init__(self) -> None:
+        """Start the thread."""
         self._pool = ThreadPoolExecutor(1)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Pending:
@@ -111,7 +114,9 @@ class ThreadClerk:
         """Itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """See `Clerk`; a thread cannot be stopped, so this waits for what it is at."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 

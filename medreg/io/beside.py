@@ -1,4 +1,4 @@
-"""ProcessClerk: a forked child that reads and writes files beside this process, its arrays in shared memory. Linux only."""
+"""ProcessClerk: a forked child that reads and writes files, its arrays in shared memory. Linux only."""
 
 from __future__ import annotations
 
@@ -30,11 +30,15 @@ class ProcessClerk:
     """Does the work in a child process. Make it while this process has one thread and little memory."""
 
     def __init__(self) -> None:
+        """Fork."""
         ours, theirs = socket.socketpair()
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()  # else both processes would print what is waiting there
-        self._child = os.fork()
+        with warnings.catch_warnings():
+            # Python 3.12 warns where it sees a second thread: OpenBLAS has one, which its own fork handlers look after
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._child = os.fork()
         if self._child == 0:
             ours.close()
             _serve(theirs)
@@ -65,13 +69,17 @@ class ProcessClerk:
         self._child = 0
         code = os.waitstatus_to_exitcode(status)
         why = "out of memory, most likely" if code == -signal.SIGKILL else f"exit status {code}"
-        return ReadError(f"the process that reads and writes the files ended ({why}); close other programs and try again")
+        return ReadError(
+            f"the process that reads and writes the files ended ({why}); close other programs and try again"
+        )
 
     def __enter__(self) -> ProcessClerk:
         """Itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """See `Clerk`: the child is killed, whatever it is at."""
         self._line.close()
         if self._child:
@@ -101,13 +109,13 @@ class _Reply:
 
 def _serve(line: socket.socket) -> None:
     """The child's life: do what is asked, answer, until the parent hangs up. Never returns."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both: the parent decides
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both: the parent decides
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         while True:
             function, arguments = _receive(line)
             _send(line, _done(function, arguments))
-    except (EOFError, OSError):
+    except (EOFError, OSError, KeyboardInterrupt):
         os._exit(0)  # the parent is gone
     except BaseException:
         traceback.print_exc()
@@ -118,13 +126,18 @@ def _serve(line: socket.socket) -> None:
 def _done(function: Callable[..., Any], arguments: Any) -> tuple[Any, BaseException | None, list[str]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", MedregWarning)
-        try:
-            value, error = function(*arguments), None
-        except MedregError as problem:
-            value, error = None, problem
-        except Exception as problem:  # noqa: BLE001  # a bug, to be told as one by the parent
-            value, error = None, RuntimeError("".join(traceback.format_exception(problem)))
+        value, error = _outcome(function, arguments)
     return value, error, [str(w.message) for w in caught if issubclass(w.category, MedregWarning)]
+
+
+def _outcome(function: Callable[..., Any], arguments: Any) -> tuple[Any, BaseException | None]:
+    try:
+        return function(*arguments), None
+    except MedregError as error:
+        return None, error
+    except Exception as error:
+        # a bug, which the parent is to tell as one; its own class may not pickle
+        return None, RuntimeError("".join(traceback.format_exception(error)))
 
 
 def _send(line: socket.socket, value: Any) -> None:

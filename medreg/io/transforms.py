@@ -88,7 +88,7 @@ def _from_itk_text(text: str, path: Path) -> FloatArray:
         entries = entries_of(text)
         composite = entries[0].name == "CompositeTransform"
         parts = entries[1:] if composite else entries
-        matrices = [matrix_of(entry) for entry in parts]
+        found = [matrix_of(entry) for entry in parts]
     except TransformError as error:
         raise TransformError(f"{path}: {error}") from error
     if not composite and len(parts) > 1:
@@ -96,7 +96,8 @@ def _from_itk_text(text: str, path: Path) -> FloatArray:
         raise TransformError(
             f"{path}: lists {len(parts)} transforms ({names}) without saying how they are joined; keep one in the file"
         )
-    if any(matrix is None for matrix in matrices):
+    matrices = [matrix for matrix in found if matrix is not None]
+    if len(matrices) < len(parts):
         return _by_simpleitk(path)
     whole = np.eye(entries[0].dimension + 1)
     for matrix in matrices:  # ITK applies the last of a composite first

@@ -15,8 +15,8 @@ from medreg.types import FloatArray
 LEAST_OVERLAP = 0.05
 """A transform that leaves fewer of the samples inside the moving image is no candidate."""
 
-NOISE = 1e-6
-"""A rise of the metric by less than this share of its size is float32 noise, not a worse transform."""
+NOISE = 3e-7
+"""A change of the metric by less than this share of (1 + its size) is float32 noise, not a better or worse transform."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def descend(problem: Problem, start: FloatArray, rule: Rule, stopping: Stopping)
             break
         current = taken
         gained = best.evaluation.value - current.evaluation.value
-        since_best = 0 if gained > NOISE * abs(best.evaluation.value) else since_best + 1
+        since_best = 0 if gained > noise(best.evaluation) else since_best + 1
         if gained >= 0 or rule.monotone:
             best = current
         yield current
@@ -91,7 +91,7 @@ def _step(
         evaluations += 1
         length = float(np.abs(step).max())
         rise = there.value - here.evaluation.value
-        if usable(there) and (not rule.monotone or rise <= NOISE * abs(here.evaluation.value)):
+        if usable(there) and (not rule.monotone or rise <= noise(here.evaluation)):
             rule.learn(step, here.evaluation, there)
             settled = length < stopping.tolerance_mm
             return Accepted(matrix, there, length, evaluations), Outcome.CONVERGED if settled else Outcome.STEPS_SPENT
@@ -101,6 +101,11 @@ def _step(
             return None, Outcome.FLAT
         rule.shrink()
     return None, Outcome.FLAT
+
+
+def noise(evaluation: Evaluation) -> float:
+    """Changes of the value below this mean nothing."""
+    return NOISE * (1 + abs(evaluation.value))
 
 
 def usable(evaluation: Evaluation) -> bool:

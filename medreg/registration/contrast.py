@@ -13,6 +13,9 @@ BINS = 24
 SAME = 0.8
 """Share of the explained variance that a rising straight line must reach for the contrasts to count as the same."""
 
+LEAST = 0.5
+"""Share of the moving variance that the line must explain at all; below it the safe choice is mutual information."""
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -29,7 +32,7 @@ class Contrast:
     @property
     def is_same(self) -> bool:
         """Whether a rising line does nearly as well as any function would."""
-        return self.linear >= SAME * self.explained and self.linear > 0.05
+        return self.linear >= SAME * self.explained and self.linear >= LEAST
 
     @property
     def reason(self) -> str:

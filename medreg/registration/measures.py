@@ -22,11 +22,16 @@ def measure_for(metric: recipe.Metric, samples: Samples, moving: Tensor) -> Meas
         case recipe.Correlation(bias_order=order, powers=powers):
             return CorrelationMeasure(samples.values, samples.position, order, powers)
         case recipe.NormalisedMutualInformation(bins=bins):
-            return NormalisedMutualInformationMeasure(samples.values, _range(moving), bins)
+            return NormalisedMutualInformationMeasure(samples.values, _range(moving), _bins(bins, samples))
         case recipe.MutualInformation(bins=bins):
-            return MutualInformationMeasure(samples.values, _range(moving), bins)
+            return MutualInformationMeasure(samples.values, _range(moving), _bins(bins, samples))
         case recipe.AutoMetric():
             raise TypeError("metric 'auto' is resolved before a level is built")
+
+
+def is_histogram(metric: recipe.Metric) -> bool:
+    """Whether a metric is read off a joint histogram: then samples are scattered within their voxels, and nothing is smoothed."""
+    return isinstance(metric, (recipe.MutualInformation, recipe.NormalisedMutualInformation))
 
 
 def rule_for(optimiser: recipe.Optimiser) -> rules.Rule:
@@ -42,6 +47,11 @@ def rule_for(optimiser: recipe.Optimiser) -> rules.Rule:
             return rules.FirstOrder.rmsprop(rate, clip)
         case recipe.SGD(learning_rate_mm=rate, momentum=momentum, clip_norm=clip):
             return rules.FirstOrder.sgd(rate, momentum, clip)
+
+
+def _bins(most: int, samples: Samples) -> int:
+    """Bins an axis: at most `most`, and at least about four samples a cell."""
+    return max(8, min(most, int(len(samples) ** 0.5 / 2)))
 
 
 def _range(volume: Tensor) -> tuple[float, float]:

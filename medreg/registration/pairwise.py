@@ -11,15 +11,19 @@ from medreg.errors import ImageError
 from medreg.image import Leading, MedImage
 from medreg.optimise.record import StageRecord
 from medreg.registration import contrast, recipe
-from medreg.registration.levels import default_levels
+from medreg.registration.levels import default_levels, filtered
 from medreg.registration.recipe import Recipe
 from medreg.registration.result import Result
-from medreg.registration.samples import centre_of_mass, draw
+from medreg.registration.measures import is_histogram
+from medreg.registration.samples import Placement, centre_of_mass, draw
 from medreg.registration.stage import PairLevel, StageResult, Watch, run_stage
 from medreg.registration.start import candidates_for, choose
-from medreg.sample import level_of, mask_level_of
 from medreg.transform.kind import Kind
 from medreg.transform.linear import LinearTransform
+
+
+GENERAL = recipe.MutualInformation()
+"""Serves every contrast: used until the contrast is known, and where it differs."""
 
 
 def register(
@@ -82,11 +86,10 @@ class _Pair:
     def run(self, watch: Watch | None) -> Result:
         asked, seconds, records = self.recipe, {}, []
         clock = time.perf_counter()
-        coarse_fixed, coarse_grid = level_of(self.fixed, self.fixed_grid, self.settings[0].spacing_mm)
-        fixed_centre = centre_of_mass(coarse_fixed, coarse_grid, self._fixed_mask_at(self.settings[0]))
-        self.centre = fixed_centre
-        level = self.level(0)
-        moving_centre = centre_of_mass(level.moving, level.grid, None if level.mask is None else level.mask >= 0.5)
+        coarse = filtered(self.fixed, self.fixed_mask, self.fixed_grid, self.settings[0].spacing_mm, GENERAL)
+        self.centre = fixed_centre = centre_of_mass(coarse.volume, coarse.grid, coarse.mask)
+        level = self.level(0, GENERAL)
+        moving_centre = centre_of_mass(level.moving.volume, level.moving.grid, level.moving.mask)
         starts = candidates_for(
             asked.start, [fixed_centre, self.fixed_grid.centre], [moving_centre, self.moving_grid.centre]
         )
@@ -96,7 +99,7 @@ class _Pair:
         clock = time.perf_counter()
         metric, reason, state = self._metric(level, state, records, watch)
         for number in range(len(self.settings)):
-            level = level if number == 0 else self.level(number)
+            level = self.level(number, metric)
             kinds = _kinds(asked.transform) if number == 0 else (asked.transform,)
             for kind in kinds:
                 state = run_stage(level, metric, kind, state.matrix, asked.optimiser, watch)
@@ -120,30 +123,22 @@ class _Pair:
         """The metric to use and why; `auto` first aligns the coarsest level under mutual information, then looks."""
         if not isinstance(self.recipe.metric, recipe.AutoMetric):
             return self.recipe.metric, "asked for", state
-        general = recipe.MutualInformation()
         for kind in _kinds(self.recipe.transform):
-            state = run_stage(level, general, kind, state.matrix, self.recipe.optimiser, watch)
+            state = run_stage(level, GENERAL, kind, state.matrix, self.recipe.optimiser, watch)
             records.append(state.record)
-        moving, inside = level.problem(general, self.recipe.transform).values(state.matrix)
+        moving, inside = level.problem(GENERAL, self.recipe.transform).values(state.matrix)
         found = contrast.compare(level.samples.values, moving, inside)
-        return (recipe.Correlation() if found.is_same else general), found.reason, state
+        return (recipe.Correlation() if found.is_same else GENERAL), found.reason, state
 
-    def level(self, number: int) -> PairLevel:
-        """Both images at one level."""
+    def level(self, number: int, metric: recipe.Metric) -> PairLevel:
+        """Both images at one level, filtered and sampled as the metric needs it."""
         settings = self.settings[number]
-        volume, grid = level_of(self.fixed, self.fixed_grid, settings.spacing_mm)
-        allowed = self._fixed_mask_at(settings)
-        samples = draw(volume, grid, settings.samples, self.centre, self.recipe.seed + number, allowed)
-        moving, moving_grid = level_of(self.moving, self.moving_grid, settings.spacing_mm)
-        mask = None
-        if self.moving_mask is not None:
-            mask = mask_level_of(self.moving_mask, self.moving_grid, settings.spacing_mm)[0].to(moving.dtype)
-        return PairLevel(number, settings, samples, moving, moving_grid, mask)
-
-    def _fixed_mask_at(self, settings: recipe.Level) -> Tensor | None:
-        if self.fixed_mask is None:
-            return None
-        return mask_level_of(self.fixed_mask, self.fixed_grid, settings.spacing_mm)[0]
+        placement = Placement.SCATTERED if is_histogram(metric) else Placement.CENTRES
+        fixed = filtered(self.fixed, self.fixed_mask, self.fixed_grid, settings.spacing_mm, metric)
+        moving = filtered(self.moving, self.moving_mask, self.moving_grid, settings.spacing_mm, metric)
+        seed = self.recipe.seed + number
+        samples = draw(fixed.volume, fixed.grid, settings.samples, self.centre, seed, placement, fixed.mask)
+        return PairLevel(number, settings, samples, moving)
 
 
 def _kinds(kind: Kind) -> tuple[Kind, ...]:

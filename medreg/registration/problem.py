@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medreg.geometry.grid import Grid
 from medreg.metric.measure import Measure
 from medreg.optimise.problem import Evaluation
+from medreg.registration.levels import LevelImage
 from medreg.registration.samples import Samples
 from medreg.sample import sample_with_gradient
 from medreg.transform.generators import about, exponential, generators
@@ -28,26 +28,23 @@ class SampledProblem:
 
     Args:
         samples: fixed values and points.
-        moving: (1, z, y, x) float32 values of the moving image at this level.
-        grid: where they lie.
+        moving: the moving image at this level, with its mask.
         measure: bound to the samples.
         kind: family of transforms; steps stay inside it.
-        mask: (1, z, y, x) float32 share of the moving image that counts, on `grid`; None where all does.
     """
 
-    def __init__(
-        self, samples: Samples, moving: Tensor, grid: Grid, measure: Measure, kind: Kind, mask: Tensor | None = None
-    ) -> None:
-        self.samples, self.moving, self.grid, self.measure, self.mask = samples, moving, grid, measure, mask
-        d = grid.dimension
+    def __init__(self, samples: Samples, moving: LevelImage, measure: Measure, kind: Kind) -> None:
+        self.samples, self.moving, self.measure = samples, moving, measure
+        self.mask = None if moving.mask is None else moving.mask.to(moving.volume.dtype)
+        d = moving.grid.dimension
         self.generators = generators(kind, d, samples.radius)
         self.basis = self.generators[:, :d, :].reshape(len(self.generators), -1)
 
     def evaluate(self, matrix: FloatArray) -> Evaluation:
         """See `medreg.optimise.problem.Problem`."""
-        samples, d = self.samples, self.grid.dimension
+        samples, d = self.samples, self.moving.grid.dimension
         linear, index = self._index(matrix)
-        values, gradients, inside = sample_with_gradient(self.moving, index)
+        values, gradients, inside = sample_with_gradient(self.moving.volume, index)
         weight = inside.to(values.dtype)
         if self.mask is not None:
             weight = weight * (sample_with_gradient(self.mask, index).values[0] >= 0.5)
@@ -66,13 +63,13 @@ class SampledProblem:
 
     def values(self, matrix: FloatArray) -> tuple[Tensor, Tensor]:
         """(N,) moving values at the samples, and (N,) bool whether each is inside."""
-        sampled = sample_with_gradient(self.moving, self._index(matrix)[1])
+        sampled = sample_with_gradient(self.moving.volume, self._index(matrix)[1])
         return sampled.values[0], sampled.inside
 
     def _index(self, matrix: FloatArray) -> tuple[Tensor, Tensor]:
         """d index / d fixed point (D, D), and the moving index (N, D) of every sample."""
-        d = self.grid.dimension
-        world = self.grid.inverse_affine @ matrix @ about(self.samples.centre, np.eye(d + 1))
+        d = self.moving.grid.dimension
+        world = self.moving.grid.inverse_affine @ matrix @ about(self.samples.centre, np.eye(d + 1))
         shift = world[:d, :d] @ np.array(self.samples.centre) + world[:d, d]
         like = self.samples.homogeneous
         table = torch.as_tensor(np.column_stack([world[:d, :d], shift]), dtype=like.dtype, device=like.device)

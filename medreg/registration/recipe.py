@@ -46,22 +46,22 @@ class Correlation(_Value):
     """1 - squared correlation, after the best smooth bias field of the given order has been allowed for."""
 
     name: Literal["correlation"] = "correlation"
-    bias_order: int = Field(default=2, ge=0, le=4, description="polynomial order of the bias field in space; 0 for none")
-    powers: int = Field(default=1, ge=1, le=3, description="powers of the fixed intensity that may explain the moving one")
+    bias_order: int = Field(default=3, ge=0, le=4, description="polynomial order of the bias field in space; 0 for none")
+    powers: int = Field(default=2, ge=1, le=3, description="powers of the fixed intensity that may explain the moving one")
 
 
 class MutualInformation(_Value):
     """Negative mutual information in nats (Mattes)."""
 
     name: Literal["mutual_information"] = "mutual_information"
-    bins: int = Field(default=32, ge=8, le=128)
+    bins: int = Field(default=48, ge=8, le=128, description="most bins an axis; coarse levels use fewer")
 
 
 class NormalisedMutualInformation(_Value):
     """Negative normalised mutual information (Studholme)."""
 
     name: Literal["normalised_mutual_information"] = "normalised_mutual_information"
-    bins: int = Field(default=32, ge=8, le=128)
+    bins: int = Field(default=48, ge=8, le=128, description="most bins an axis; coarse levels use fewer")
 
 
 Metric = Annotated[

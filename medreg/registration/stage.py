@@ -6,12 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import Tensor
-
-from medreg.geometry.grid import Grid
 from medreg.optimise.loop import Accepted, Stopping, descend
 from medreg.optimise.record import Outcome, StageRecord, Step
 from medreg.registration import recipe
+from medreg.registration.levels import LevelImage
 from medreg.registration.measures import measure_for, rule_for
 from medreg.registration.problem import SampledProblem
 from medreg.registration.samples import Samples
@@ -30,22 +28,18 @@ class PairLevel:
         number: position among the levels, 0 is the coarsest.
         settings: spacing, steps, tolerance.
         samples: of the fixed image.
-        moving: (1, z, y, x) float32.
-        grid: where the moving voxels lie.
-        mask: (1, z, y, x) float32 share of the moving image that counts; None where all does.
+        moving: the moving image.
     """
 
     number: int
     settings: recipe.Level
     samples: Samples
-    moving: Tensor
-    grid: Grid
-    mask: Tensor | None
+    moving: LevelImage
 
     def problem(self, metric: recipe.Metric, kind: Kind) -> SampledProblem:
         """The metric at this level as a function of a matrix."""
-        measure = measure_for(metric, self.samples, self.moving)
-        return SampledProblem(self.samples, self.moving, self.grid, measure, kind, self.mask)
+        measure = measure_for(metric, self.samples, self.moving.volume)
+        return SampledProblem(self.samples, self.moving, measure, kind)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Sampling: values between voxels, resampling onto grids, smoothing, pyramids."""
+"""Sampling: values and gradients between voxels, resampling onto grids, smoothing, pyramids."""
 
 from medreg.sample.interpolation import (
     CubicBSpline,
@@ -9,9 +9,37 @@ from medreg.sample.interpolation import (
     Nearest,
     Outside,
     Sampled,
+    Sampler,
     WindowedSinc,
     sample,
     sample_with_gradient,
+    working_dtype,
 )
-from medreg.sample.pyramid import level_of, mask_level_of, pyramid
+from medreg.sample.pyramid import factors_of, level_of, mask_level_of, pyramid
 from medreg.sample.resampling import PointMap, resample
+from medreg.sample.smoothing import smooth
+from medreg.sample.spline import spline_coefficients
+
+__all__ = [
+    "CubicBSpline",
+    "Edge",
+    "Fill",
+    "Interpolation",
+    "Linear",
+    "Nearest",
+    "Outside",
+    "PointMap",
+    "Sampled",
+    "Sampler",
+    "WindowedSinc",
+    "factors_of",
+    "level_of",
+    "mask_level_of",
+    "pyramid",
+    "resample",
+    "sample",
+    "sample_with_gradient",
+    "smooth",
+    "spline_coefficients",
+    "working_dtype",
+]

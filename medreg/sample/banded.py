@@ -1,4 +1,4 @@
-"""Linear filters along one axis, as products with a banded matrix: the prefilter of splines and the Gaussian stand on it."""
+"""Linear filters along one axis as products with a banded matrix: spline prefilter and Gaussian stand on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Rows = Callable[[Tensor, Tensor], Tensor]
 """The entries (I, J), float64, of an n x n matrix at rows (I, 1) and columns (1, J)."""
 
 CHUNK = 64
-"""Rows a product: against a band of ten or twenty columns this keeps the arithmetic near the least and the products large."""
+"""Rows a product: with bands of ten or twenty columns the arithmetic stays near the least and the products large."""
 
 
 def along_axis(volume: Tensor, axis: int, entries: Rows, reach: int) -> Tensor:

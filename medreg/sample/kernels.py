@@ -1,4 +1,4 @@
-"""Interpolation kernels: the weights of the voxels around a point, along one axis, from its place between two of them."""
+"""Interpolation kernels: weights of the voxels around a point along one axis, by its place between two of them."""
 
 from __future__ import annotations
 

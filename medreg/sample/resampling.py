@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -11,11 +11,8 @@ from torch import Tensor
 from medreg.errors import TransformError
 from medreg.geometry.grid import Grid
 from medreg.image import MedImage
-from medreg.sample.interpolation import LINEAR, ZERO, Interpolation, Outside, Sampler
+from medreg.sample.interpolation import LINEAR, OUTSIDE, ZERO, Interpolation, Outside, Sampler, points_at_once
 from medreg.types import FloatArray
-
-CHUNK = 131_072
-"""Points a step: the temporaries stay in a CPU's cache, and memory does not grow with the image."""
 
 
 @runtime_checkable
@@ -42,14 +39,14 @@ def resample(
     Args:
         image: the moving image, any dtype; all of its channels or frames are resampled.
         onto: the fixed grid.
-        through: where points of the fixed world lie in the image's world (ITK's sense): a homogeneous (D+1) x (D+1) matrix
-            (numpy or tensor, affine or projective), an object with `map_points`, or None for the same world.
+        through: where points of the fixed world lie in the image's world (ITK's sense): a homogeneous (D+1) x (D+1)
+            matrix (numpy or tensor, affine or projective), an object with `map_points`, or None for the same world.
         interpolation: the kernel; `Nearest` keeps the dtype, the others return floating point.
         outside: what points outside the image get.
 
     Returns:
-        The image on `onto`, with its own metadata. Differentiable to the voxels, to a tensor `through`, to the parameters
-        of a `PointMap`, and to a tensor fill value.
+        The image on `onto`, with its own metadata. Differentiable to the voxels, to a tensor `through`, to the
+        parameters of a `PointMap`, and to a tensor fill value.
 
     Raises:
         TransformError: when dimensions of image, grid and transform differ.
@@ -58,52 +55,48 @@ def resample(
     if image.dimension != d:
         raise TransformError(f"{image.name}: has {image.dimension} axes, the grid to resample onto has {d}")
     sampler = Sampler(image.data, interpolation, outside)
-    parts = (sampler.at(index) for index in _indices(image, onto, through))
-    data = _gathered(parts, onto.shape)
-    return MedImage.on(onto, data, image.leading, image.metadata)
+    with_grad = [image.data, *([through] if isinstance(through, Tensor) else [])]
+    parts = (sampler.at_axes(axes) for axes in _indices(image, onto, through, points_at_once(*with_grad)))
+    return MedImage.on(onto, _gathered(parts, onto.shape), image.leading, image.metadata)
 
 
-def _indices(image: MedImage, onto: Grid, through: Through) -> Iterator[Tensor]:
-    """Fractional indices (N, D) into `image` of the voxels of `onto`, in memory order, a chunk of whole rows at a time."""
+def _indices(image: MedImage, onto: Grid, through: Through, at_once: int) -> Iterator[Sequence[Tensor]]:
+    """Fractional indices into `image` of the voxels of `onto`: one tensor an axis, a chunk of them at a time."""
     device = image.data.device
-    # Apple's GPUs have no float64; there the last digits are lost
+    # Apple's GPUs have no float64: there an index is right to 1e-5 voxel
     dtype = torch.float32 if device.type == "mps" else torch.float64
     to_index = torch.tensor(image.grid.inverse_affine, dtype=dtype, device=device)
-    matrix = torch.tensor(onto.affine, dtype=dtype, device=device)
-    pointwise = isinstance(through, PointMap) and not isinstance(through, Tensor)
-    if through is not None and not pointwise:
-        given = torch.as_tensor(through, dtype=dtype, device=device)
-        if given.shape != matrix.shape:
-            n = len(matrix)
-            raise TransformError(f"resampling in {n - 1}D needs a {n}x{n} matrix, got shape {tuple(given.shape)}")
-        matrix = given @ matrix
-    if not pointwise:
-        matrix = to_index @ matrix
-    for chunk in _mapped_rows(matrix, onto):
-        if pointwise:
-            points = through.map_points(chunk.T)
-            yield points @ to_index[:-1, :-1].T + to_index[:-1, -1]
-        else:
-            yield chunk.T
+    to_world = torch.tensor(onto.affine, dtype=dtype, device=device)
+    if isinstance(through, PointMap):
+        for axes in _mapped_rows(to_world, onto, at_once):
+            points = through.map_points(torch.stack(axes, -1))
+            index = points.to(dtype) @ to_index[:-1, :-1].T + to_index[:-1, -1]
+            yield [x.nan_to_num(OUTSIDE) for x in index.unbind(-1)]
+        return
+    if through is not None:
+        n = len(to_world)
+        matrix = (through if isinstance(through, Tensor) else torch.tensor(through)).to(device, dtype)
+        if matrix.shape != (n, n):
+            raise TransformError(f"resampling in {n - 1}D needs a {n}x{n} matrix, got shape {tuple(matrix.shape)}")
+        to_world = matrix @ to_world
+    yield from _mapped_rows(to_index @ to_world, onto, at_once)
 
 
-def _mapped_rows(matrix: Tensor, grid: Grid) -> Iterator[Tensor]:
-    """Images (D, N) under the homogeneous `matrix` of the voxel indices of `grid`, a chunk of whole rows at a time.
+def _mapped_rows(matrix: Tensor, grid: Grid, at_once: int) -> Iterator[list[Tensor]]:
+    """Where the homogeneous `matrix` takes the voxel indices of `grid`: one tensor an axis, a chunk of rows at a time.
 
     A row along x is where its first voxel goes, plus multiples of one step: one addition an element.
     """
     d, nx = grid.dimension, grid.size[0]
-    rows = torch.cartesian_prod(*(torch.arange(n, device=matrix.device) for n in grid.shape[:-1])).view(-1, d - 1)
-    rows = rows.flip(1).to(matrix.dtype)
-    starts = matrix[:, 1:d] @ rows.T + matrix[:, d:]
+    counts = [torch.arange(n, dtype=matrix.dtype, device=matrix.device) for n in grid.shape[:-1]]
+    rows = torch.stack(torch.meshgrid(*counts, indexing="ij")[::-1]).flatten(1)
+    starts = matrix[:, 1:d] @ rows + matrix[:, d:]
     along = matrix[:, :1] * torch.arange(nx, dtype=matrix.dtype, device=matrix.device)
-    bottom = matrix[d].detach().tolist()
-    projective = any(bottom[:d]) or bottom[d] != 1 or matrix[d].requires_grad
-    for start in starts.split(max(1, CHUNK // nx), 1):
-        mapped = (start[:, :, None] + along[:, None, :]).flatten(1) if projective else (
-            start[:d, :, None] + along[:d, None, :]
-        ).flatten(1)
-        yield mapped[:d] / mapped[d] if projective else mapped
+    bottom = matrix[d].tolist()
+    projective = bottom != [0.0] * d + [1.0] or matrix.requires_grad
+    for start in torch.split(starts, max(1, at_once // nx), 1):
+        axes = [(start[k][:, None] + along[k]).flatten() for k in range(d + projective)]
+        yield [(x / axes[d]).nan_to_num(OUTSIDE) for x in axes[:d]] if projective else axes
 
 
 def _gathered(parts: Iterator[Tensor], shape: tuple[int, ...]) -> Tensor:

@@ -1,7 +1,7 @@
 """The cubic B-spline prefilter: from voxel values to the coefficients of the spline that passes through them.
 
-Unser, Aldroubi, Eden, "B-spline signal processing: Part II", 1993, doi:10.1109/78.193221; Unser, "Splines: a perfect fit
-for signal and image processing", 1999, doi:10.1109/79.799930.
+Unser, Aldroubi, Eden, "B-spline signal processing: Part II", 1993, doi:10.1109/78.193221; Unser, "Splines: a perfect
+fit for signal and image processing", 1999, doi:10.1109/79.799930.
 """
 
 from __future__ import annotations

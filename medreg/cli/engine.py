@@ -1,0 +1,62 @@
+"""What needs torch. Importing this takes as long as importing torch, so verbs do it late, when all is checked."""
+
+from __future__ import annotations
+
+import torch
+
+from medreg.errors import DeviceError, UsageError
+from medreg.geometry.grid import Grid
+from medreg.image import MedImage
+from medreg.io.gzipping import cores
+from medreg.io.stored import StoredImage
+from medreg.registration.pairwise import register
+from medreg.sample import CubicBSpline, Edge, Fill, Interpolation, Linear, Nearest, WindowedSinc, resample
+from medreg.types import FloatArray
+
+__all__ = ["compute_on", "image_on", "moved_onto", "register"]
+
+_INTERPOLATIONS: dict[str, Interpolation] = {
+    "nearest": Nearest(),
+    "linear": Linear(),
+    "cubic": CubicBSpline(),
+    "sinc": WindowedSinc(),
+}
+
+
+def compute_on(device: str, threads: int | None = None) -> tuple[str, int]:
+    """Set the number of CPU threads; returns the device that "auto" means here, and the threads.
+
+    Raises:
+        DeviceError: the asked device is not there.
+    """
+    torch.set_num_threads(threads or cores())
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(f"--device cuda: torch {torch.__version__} finds no CUDA GPU here; use --device cpu or auto")
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("--device mps: there is no Apple GPU here; use --device cpu or auto")
+    return device, torch.get_num_threads()
+
+
+def image_on(device: str, stored: StoredImage) -> MedImage:
+    """The image with its voxels on the device (float32 where the device has no float64)."""
+    image = stored.to_image()
+    if device == "cpu":
+        return image
+    data = image.data
+    if device == "mps" and data.dtype == torch.float64:
+        data = data.float()
+    return image.with_data(data.to(device))
+
+
+def moved_onto(
+    image: MedImage, grid: Grid, matrix: FloatArray | None, interpolation: str, outside: float | str
+) -> StoredImage:
+    """`image` on `grid` through `matrix` (points of the grid's world -> the image's, LPS mm), as numpy."""
+    beyond = Edge() if isinstance(outside, str) else Fill(outside)
+    try:
+        moved = resample(image, onto=grid, through=matrix, interpolation=_INTERPOLATIONS[interpolation], outside=beyond)
+    except KeyError:
+        raise UsageError(f"interpolation {interpolation!r} is none of {', '.join(_INTERPOLATIONS)}") from None
+    return StoredImage.of(moved)

@@ -1,0 +1,98 @@
+"""What the clerk does with files: the functions that run beside, in another process. Free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from medreg.errors import UsageError, WriteError
+from medreg.geometry.grid import Grid
+from medreg.io.ahead import Ahead, read_files
+from medreg.io.content import KIND_OF_SUFFIX, suffix_of
+from medreg.io.image import Written, write_image
+from medreg.io.registrable import check_registrable
+from medreg.io.stored import StoredImage
+from medreg.io.volumes import Mean, select_volume
+
+_WRITTEN_AS = {
+    ".mgz": ".mgz",
+    ".mgh": ".mgz",
+    ".mgh.gz": ".mgz",
+    ".nrrd": ".nrrd",
+    ".nhdr": ".nrrd",
+    ".mha": ".mha",
+    ".mhd": ".mha",
+    ".png": ".png",
+    ".jpg": ".png",
+    ".jpeg": ".png",
+    ".bmp": ".png",
+    ".tif": ".tif",
+    ".tiff": ".tif",
+}
+"""The suffix of the moved image by the fixed image's: one file, compressed without loss; .nii.gz for all others."""
+
+
+def read_inputs(files: Mapping[str, Path], volume: int | Literal["mean"] | None) -> dict[str, Ahead]:
+    """Read the images and masks of a run by their roles; the images are checked to be registrable.
+
+    Args:
+        files: by role: "fixed", "moving", "fixed_mask", "moving_mask".
+        volume: which volume of a series; single images beside it are as they are.
+
+    Raises:
+        MedregError: see `read_stored`, `select_volume`, `check_registrable`.
+    """
+    read = dict(zip(files, read_files(list(files.values())), strict=True))
+    wanted = Mean() if volume == "mean" else volume
+    if wanted is not None and all(ahead.image.frames == 1 for ahead in read.values()) and wanted != 0:
+        raise UsageError(f"--volume {volume}: none of the images is a 4D series; leave --volume out")
+    inputs = {}
+    for role, ahead in read.items():
+        image = select_volume(ahead.image, wanted if ahead.image.frames > 1 else None)
+        inputs[role] = replace(ahead, image=image if role.endswith("mask") else check_registrable(image))
+    return inputs
+
+
+def write_moved(moved: StoredImage, folder: Path, like: Path, grid: Grid, metadata: Mapping[str, Any]) -> Written:
+    """Write `moved.*` into a folder, in the fixed image's format, or as .nii.gz where that cannot hold it.
+
+    Args:
+        moved: on the fixed grid, with the moving image's metadata.
+        folder: where to.
+        like: the fixed image's file, for its suffix.
+        grid: the fixed image's grid.
+        metadata: the fixed image's.
+    """
+    suffix = _WRITTEN_AS.get(suffix_of(like), ".nii.gz")
+    try:
+        return write_onto(moved, folder / f"moved{suffix}", grid, metadata)
+    except WriteError:
+        if suffix == ".nii.gz":
+            raise
+        return write_onto(moved, folder / "moved.nii.gz", grid, metadata)
+
+
+def write_onto(moved: StoredImage, path: Path, grid: Grid, metadata: Mapping[str, Any]) -> Written:
+    """Write an image that lies on another one's grid; `metadata` is that one's, for the codes of its space."""
+    like = StoredImage(np.zeros((1, *grid.shape), np.uint8), grid, metadata=metadata)  # its voxels are not needed
+    return write_image(moved, path, like=like)
+
+
+def check_output(path: Path, *, overwrite: bool) -> None:
+    """Refuse, before any work, an output that is there already or of an unknown format.
+
+    Raises:
+        WriteError: with what to do.
+    """
+    if suffix_of(path) not in KIND_OF_SUFFIX:
+        raise WriteError(f"{path}: unknown suffix {suffix_of(path)!r}; medreg writes {', '.join(KIND_OF_SUFFIX)}")
+    if path.is_dir():
+        raise WriteError(f"{path}: is a directory; give the name of a file to write")
+    if path.exists() and not overwrite:
+        raise WriteError(f"{path}: is there already; add --overwrite to replace it")
+    if not path.parent.is_dir():
+        raise WriteError(f"{path}: the folder {path.parent} does not exist; make it first")

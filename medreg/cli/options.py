@@ -1,0 +1,25 @@
+"""The options that verbs share, each with its help text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Threads = Annotated[
+    int | None, typer.Option("--threads", min=1, help="CPU threads; all cores of this process if not given.")
+]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda", "mps"] | None,
+    typer.Option("--device", help="Where to compute; auto takes a CUDA GPU if there is one, else the CPU."),
+]
+InterpolationName = Annotated[
+    Literal["nearest", "linear", "cubic", "sinc"] | None,
+    typer.Option("--interpolation", help="Between voxels; nearest for label maps. [default: linear]"),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are there already.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print every step; tracebacks of internal errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON, and nothing else.")]
+Images = Annotated[list[Path], typer.Argument(metavar="FILE...", help="One image or more.", show_default=False)]

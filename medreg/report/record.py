@@ -1,0 +1,185 @@
+"""The record of a run: all that `run.json` holds."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medreg.geometry.orientation import orientation_code
+from medreg.report.motion import motion_of
+
+if TYPE_CHECKING:
+    from medreg.io.ahead import Ahead
+    from medreg.io.image import Written
+    from medreg.optimise.record import StageRecord
+    from medreg.registration.recipe import Job
+    from medreg.registration.result import Result
+
+_STEP = ("number", "value", "step_mm", "overlap")
+
+
+@dataclass(frozen=True, eq=False)
+class Ran:
+    """A run that has ended well.
+
+    Attributes:
+        job: what was asked.
+        files: the inputs as they were named, by role.
+        out: the folder of the outputs.
+        result: what was found.
+        inputs: what was read, by role.
+        written: the moved image.
+        warnings: texts of all warnings.
+        seconds: wall time by phase.
+        device: where it was computed, never "auto".
+        threads: CPU threads.
+    """
+
+    job: Job
+    files: Mapping[str, Path]
+    out: Path
+    result: Result
+    inputs: Mapping[str, Ahead]
+    written: Written
+    warnings: Sequence[str]
+    seconds: Mapping[str, float]
+    device: str
+    threads: int
+
+
+def record_of(ran: Ran) -> dict[str, Any]:
+    """The record, of plain JSON values."""
+    result, fixed, moving = ran.result, ran.inputs["fixed"].image, ran.inputs["moving"].image
+    unit = "px" if fixed.metadata.get("unit") == "px" == moving.metadata.get("unit") else "mm"
+    transform = {
+        "kind": str(result.transform.kind.value),
+        "dimension": result.transform.dimension,
+        **motion_of(result.transform.matrix, fixed.grid, moving.grid, unit),
+        "centre": list(result.transform.centre),
+    }
+    return {
+        "transform": transform,
+        "metric": {"asked": result.recipe.metric.name, "used": result.metric, "reason": result.metric_reason},
+        "start": {
+            "asked": str(result.recipe.start.value),
+            "used": result.start,
+            "candidates": [asdict(candidate) for candidate in result.candidates],
+        },
+        "outcome": {"name": result.outcome.value, "advice": result.outcome.advice},
+        "levels": [_level(stage) for stage in result.stages],
+        "seconds": {**_phases(ran), "total": ran.seconds["total"]},
+        "inputs": {role: _input(path, ran.inputs[role]) for role, path in ran.files.items()},
+        "outputs": {
+            "folder": str(ran.out),
+            "moved": {
+                "file": ran.written.path.name,
+                "dtype": ran.written.dtype,
+                "rounded": ran.written.rounded,
+                "clipped": ran.written.clipped,
+                "note": ran.written.sentence,
+            },
+            "transform": {
+                "file": "transform.tfm",
+                "format": "ITK text, AffineTransform, fixed -> moving points, LPS mm",
+            },
+        },
+        "warnings": list(ran.warnings),
+        "versions": _versions(),
+        "device": ran.device,
+        "threads": ran.threads,
+        "seed": result.recipe.seed,
+        "job": _job(ran),
+    }
+
+
+def to_json(record: Mapping[str, Any]) -> str:
+    """Readable JSON that gives every float64 back to the last bit: lists of numbers on one line, NaN as null."""
+    text = json.dumps(_finite(record), indent=2, ensure_ascii=False, allow_nan=False)
+    # strings hold no line breaks (JSON escapes them), so only the layout changes
+    return re.sub(r"[\[{]\n\s+[^\[\]{}]*?\n\s+[\]}]", _on_one_line, text) + "\n"
+
+
+def _on_one_line(match: re.Match[str]) -> str:
+    line = re.sub(r"\n\s+", " ", match[0])
+    line = f"{line[0]}{line[1:-1].strip()}{line[-1]}"
+    return line if len(line) <= 140 else match[0]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _phases(ran: Ran) -> dict[str, float]:
+    """Wall seconds, the registration's own phases in the place of its whole."""
+    inside = dict(ran.result.seconds)
+    phases: dict[str, float] = {}
+    for name, seconds in ran.seconds.items():
+        if name == "register":
+            phases.update(inside)
+        elif name != "total":
+            phases[name] = seconds
+    return phases
+
+
+def _level(stage: StageRecord) -> dict[str, Any]:
+    return {
+        "level": stage.level,
+        "spacing_mm": stage.spacing_mm,
+        "kind": str(stage.kind),
+        "samples": stage.samples,
+        "steps": [{name: getattr(step, name) for name in _STEP} for step in stage.steps],
+        "outcome": stage.outcome.value,
+        "advice": stage.outcome.advice,
+        "evaluations": stage.evaluations,
+        "seconds": stage.seconds,
+    }
+
+
+def _input(path: Path, ahead: Ahead) -> dict[str, Any]:
+    image = ahead.image
+    return {
+        "file": str(path),
+        "sha256": ahead.sha256,
+        "size": list(image.grid.size),
+        "spacing": list(image.grid.spacing),
+        "orientation": orientation_code(np.array(image.grid.direction)),
+        "dtype": str(image.metadata.get("stored_dtype", image.array.dtype.name)),
+        "seconds": ahead.seconds,
+    }
+
+
+def _versions() -> dict[str, str]:
+    import medreg
+
+    torch = sys.modules.get("torch")  # there, unless a record is made without registering
+    return {
+        "medreg": str(getattr(medreg, "__version__", "unknown")),
+        "torch": str(getattr(torch, "__version__", "unknown")),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
+    }
+
+
+def _job(ran: Ran) -> dict[str, Any]:
+    """What `--config run.json` repeats: inputs by absolute path, the device and threads that were used, no folder."""
+    return {
+        **{role: str(path.resolve()) for role, path in ran.files.items()},
+        "volume": ran.job.volume,
+        "device": ran.device,
+        "threads": ran.threads,
+        "recipe": ran.job.recipe.model_dump(mode="json"),
+    }

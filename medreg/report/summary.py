@@ -1,0 +1,129 @@
+"""The summary of a run: what a person reads in five seconds. Made from the record alone."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from medreg.io.content import suffix_of
+
+Tone = Literal["plain", "strong", "good", "warning", "faint"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the summary: a label in the margin, its text, and how it is meant."""
+
+    label: str
+    text: str
+    tone: Tone = "plain"
+
+
+def summary(record: Mapping[str, Any], *, detailed: bool = False) -> list[Line]:
+    """The lines.
+
+    Args:
+        record: as in `run.json`.
+        detailed: every phase, start and level too.
+    """
+    moving, fixed = record["inputs"]["moving"]["file"], record["inputs"]["fixed"]["file"]
+    outcome = record["outcome"]
+    tone: Tone = "good" if outcome["name"] in ("converged", "flat") else "warning"
+    metric, seconds = record["metric"], record["seconds"]
+    reason = f" ({metric['reason'].rstrip('.')})" if metric["asked"] == "auto" and metric["reason"] else ""
+    lines = [
+        Line("", f"{title_of(moving, fixed)}, {record['transform']['kind']}", "strong"),
+        Line("found", motion(record["transform"])),
+        Line("ended", f"{_words(outcome['name'])}: {outcome['advice']}", tone),
+        Line("metric", f"{_words(metric['used'])} {_final(record)}{reason}"),
+    ]
+    lines += [Line("warning", text, "warning") for text in record["warnings"]]
+    if detailed:
+        tried = ", ".join(f"{c['name']} {c['value']:.4f}" for c in record["start"]["candidates"])
+        lines.append(Line("start", f"{record['start']['used']} (tried {tried})" if tried else record["start"]["used"]))
+        lines += [Line("level", _level(level)) for level in record["levels"]]
+        lines.append(Line("phases", ", ".join(f"{k} {v:.2f} s" for k, v in seconds.items() if k != "total")))
+    lines.append(Line("took", f"{seconds['total']:.1f} s on {_place(record)}", "faint"))
+    outputs = record["outputs"]
+    moved = f"{outputs['moved']['file']} ({outputs['moved']['note']})"
+    lines.append(Line("wrote", f"{outputs['folder']}/: {moved}, {outputs['transform']['file']}, run.json"))
+    return [
+        *lines,
+        Line("", ""),
+        Line("", "Move another image the same way:", "faint"),
+        Line("", apply_command(record)),
+    ]
+
+
+def title_of(moving: str, fixed: str) -> str:
+    """What goes onto what, by file name where that tells the two apart."""
+    names = Path(moving).name, Path(fixed).name
+    return " → ".join(names if names[0] != names[1] else (moving, fixed))
+
+
+def motion(transform: Mapping[str, Any]) -> str:
+    """In words: turned 7.4°, moved 12.1 mm, scaled 1.020; what cannot have happened in its family is left out."""
+    parts = []
+    if transform["kind"] != "translation":
+        parts.append(f"turned {abs(transform['rotation_angle_deg']):.1f}°")
+    parts.append(f"moved {transform['translation_length_mm']:.1f} {transform['unit']}")
+    scales = transform["scales"]
+    if transform["kind"] == "similarity":
+        parts.append(f"scaled {scales[0]:.3f}")
+    elif transform["kind"] not in ("translation", "rigid"):
+        parts.append("scaled " + " × ".join(f"{s:.3f}" for s in scales))
+    return ", ".join(parts)
+
+
+def apply_command(record: Mapping[str, Any]) -> str:
+    """A command to copy that moves another image of the moving image's space."""
+    folder, like = Path(record["outputs"]["folder"]), record["inputs"]["fixed"]["file"]
+    transform = shlex.quote(str(folder / record["outputs"]["transform"]["file"]))
+    suffix = suffix_of(Path(record["outputs"]["moved"]["file"]))
+    return f"  medreg apply IMAGE --transform {transform} --like {shlex.quote(like)} --out MOVED{suffix}"
+
+
+def show(lines: Sequence[Line]) -> None:
+    """Print to stdout, in colour on a terminal only; never wrapped, so that commands can be copied."""
+    if not sys.stdout.isatty() or "NO_COLOR" in os.environ:
+        sys.stdout.write("".join(f"{_margin(line)}{line.text}".rstrip() + "\n" for line in lines))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    styles = {"plain": "", "strong": "bold", "good": "green", "warning": "yellow", "faint": "dim"}
+    console = Console(highlight=False)
+    for line in lines:
+        console.print(Text.assemble((_margin(line), "dim"), (line.text, styles[line.tone])), soft_wrap=True)
+
+
+def _margin(line: Line) -> str:
+    return f"  {line.label:<9}" if line.label else ""
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _final(record: Mapping[str, Any]) -> str:
+    steps = record["levels"][-1]["steps"] if record["levels"] else []
+    value = steps[-1]["value"] if steps else None
+    return "" if value is None else f"{value:.4f}"
+
+
+def _level(level: Mapping[str, Any]) -> str:
+    last = level["steps"][-1] if level["steps"] else {"number": 0, "value": float("nan"), "step_mm": float("nan")}
+    return (
+        f"{level['kind']} at {level['spacing_mm']:g} mm: {last['number']} steps, metric {last['value']:.5f}, last step "
+        f"{last['step_mm']:.4f} mm, {_words(level['outcome'])}, {level['seconds']:.2f} s"
+    )
+
+
+def _place(record: Mapping[str, Any]) -> str:
+    threads = f"{record['threads']} thread{'s' if record['threads'] > 1 else ''}"
+    return threads if record["device"] == "cpu" else f"{record['device']} and {threads}"

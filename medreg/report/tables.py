@@ -1,0 +1,78 @@
+"""Descriptions of images as lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def description_lines(image: Mapping[str, Any]) -> list[str]:
+    """The lines of one image, as described by `describe`."""
+    unit = image["unit"]
+    rows = {
+        "format": f"{image['format']}{_codes(image)}",
+        "size": f"{_times(image['size'])} voxels{_leading(image)}",
+        "spacing": f"{_times(image['spacing'])} {unit}",
+        "extent": f"{_times(image['extent'])} {unit}",
+        "axes": f"{image['orientation']} ({_directions(image)})",
+        "origin": f"{_point(image['origin'])} {unit}, LPS",
+        "centre": f"{_point(image['centre'])} {unit}, LPS",
+        "values": f"{image['dtype']}{_scaling(image)}, {_range(image)}",
+    }
+    return [str(image["file"]), *(f"  {name:<9}{text}" for name, text in rows.items())]
+
+
+def overlap_lines(between: Mapping[str, Any] | None) -> list[str]:
+    """The lines of an overlap, as given by `overlap`; none for None."""
+    if between is None:
+        return []
+    apart = f"centres {between['centres_mm']:.1f} mm apart"
+    if between["of_first"] == 0 and between["of_second"] == 0:
+        return ["overlap", f"  none; {apart} (medreg register starts from the centres of mass)"]
+    return [
+        "overlap",
+        f"  {_times(between['box_mm'])} mm along the world's axes, {apart}",
+        f"  {between['of_first']:.0%} of the first lies in the second, "
+        f"{between['of_second']:.0%} of the second in the first",
+    ]
+
+
+def _times(values: Sequence[float]) -> str:
+    return " × ".join(f"{v:.5g}" for v in values)
+
+
+def _point(values: Sequence[float]) -> str:
+    return f"({', '.join(f'{v:.2f}' for v in values)})"
+
+
+def _leading(image: Mapping[str, Any]) -> str:
+    count = image["leading_length"]
+    return "" if count == 1 else f", {count} {'volumes' if image['leading'] == 'frames' else 'channels'}"
+
+
+def _directions(image: Mapping[str, Any]) -> str:
+    if image["unit"] == "px":
+        return "a picture, no place in the world"
+    tilt = "straight" if image["off_axis_deg"] < 0.01 else f"oblique by {image['off_axis_deg']:.1f}°"
+    return f"{tilt}, sheared" if image["sheared"] else tilt
+
+
+def _scaling(image: Mapping[str, Any]) -> str:
+    if (image["slope"], image["inter"]) == (1.0, 0.0):
+        return ""
+    return f" × {image['slope']:g} + {image['inter']:g}"
+
+
+def _range(image: Mapping[str, Any]) -> str:
+    if image["minimum"] is None:
+        return "no finite value"
+    holes = f", {image['not_finite']} NaN or infinite" if image["not_finite"] else ""
+    return f"{image['minimum']:g} to {image['maximum']:g}{holes}"
+
+
+def _codes(image: Mapping[str, Any]) -> str:
+    if "sform_code" not in image:
+        return ""
+    text = f", sform code {image['sform_code']}, qform code {image['qform_code']}, place from {image['affine_from']}"
+    difference = image.get("sform_qform_mm")
+    return text if difference is None else f"{text}; they differ by {difference:.2g} mm"

@@ -1,0 +1,56 @@
+"""Gaussian smoothing in millimetres."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from medreg.errors import ImageError
+from medreg.sample.banded import Rows, along_axis
+from medreg.sample.interpolation import working_dtype
+
+TRUNCATE = 4.0
+"""Standard deviations after which the kernel ends (scipy's default); 6e-5 of the weight lies beyond."""
+
+
+def smooth(volume: Tensor, sigma_mm: float, spacing: Sequence[float]) -> Tensor:
+    """`volume` (C, z, y, x) or (C, y, x) under a Gaussian; beyond the image its edge voxels go on.
+
+    Args:
+        volume: integers are smoothed in `working_dtype`. Differentiable.
+        sigma_mm: standard deviation in millimetres, the same in all directions, 0 or more.
+        spacing: millimetres between voxels along x, y(, z).
+
+    Raises:
+        ImageError: for a negative sigma, or spacings that do not match the axes.
+    """
+    if sigma_mm < 0 or len(spacing) != volume.ndim - 1:
+        raise ImageError(
+            f"smoothing a volume {tuple(volume.shape)} needs sigma >= 0 and {volume.ndim - 1} spacings, "
+            f"got {sigma_mm} mm and {tuple(spacing)}"
+        )
+    volume = volume.to(working_dtype(volume.dtype))
+    for axis, step in zip(range(volume.ndim - 1, 0, -1), spacing, strict=True):
+        reach = int(TRUNCATE * sigma_mm / step + 0.5)
+        if reach > 0 and volume.shape[axis] > 1:
+            volume = along_axis(volume, axis, _gaussian(volume.shape[axis], sigma_mm / step, reach), reach)
+    return volume
+
+
+def _gaussian(n: int, sigma: float, reach: int) -> Rows:
+    """The n x n matrix of the kernel along an axis, where the end columns also carry what falls beyond them."""
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=torch.float64) / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    tails = kernel.flip(0).cumsum(0).flip(0)  # tails[reach + d]: weight at distances d and more
+
+    def entries(i: Tensor, j: Tensor) -> Tensor:
+        def at(table: Tensor, distance: Tensor) -> Tensor:
+            return torch.where(distance.abs() <= reach, table[(distance.clamp(-reach, reach) + reach).long()], 0.0)
+
+        inner = at(kernel, i - j)
+        ends = torch.where(j == 0, at(tails, i - j), at(tails, j - i))
+        return torch.where((j == 0) | (j == n - 1), ends, inner)
+
+    return entries
