@@ -2,9 +2,10 @@
 
 Conventions, stated once and never mixed:
 
-- The world is LPS, in millimetres, float64 (as in DICOM and ITK). RAS lives only in `medreg.io` and `geometry.orientation`.
-- Points, `size`, `spacing` and `origin` run x, y, z. Tensors run `(channel, z, y, x)`, in 2D `(channel, y, x)`. Voxel centres are
-  at integer indices.
+- The world is LPS, in millimetres, float64 (as in DICOM and ITK). RAS lives only in `medreg.io` and
+`geometry.orientation`.
+- Points, `size`, `spacing` and `origin` run x, y, z. Tensors run `(channel, z, y, x)`, in 2D `(channel, y, x)`. Voxel
+  centres are at integer indices.
 - A transform maps points of the fixed image to points of the moving image: what resampling needs, and ITK's sense.
 
     fixed, moving = medreg.read_image("fixed.nii.gz"), medreg.read_image("moving.nii.gz")

@@ -1,6 +1,7 @@
 """Every error that medreg raises on purpose. Each class carries the exit code that the command line returns.
 
-A message says what is wrong, what was found, what was wanted, and what to do next. `docs/exit-codes.md` tables the codes.
+A message says what is wrong, what was found, what was wanted, and what to do next. `docs/exit-codes.md` tables the
+codes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Names for array shapes, so that signatures say them.
 
-`N` samples, `D` space dimensions (2 or 3), `C` channels, `P` parameters. Tensors of voxels run `(C, z, y, x)`; points run
-`(N, D)` in x, y, z order, LPS millimetres.
+`N` samples, `D` space dimensions (2 or 3), `C` channels, `P` parameters. Tensors of voxels run `(C, z, y, x)`; points
+run `(N, D)` in x, y, z order, LPS millimetres.
 """
 
 from __future__ import annotations

@@ -26,11 +26,11 @@ for verb in (register, apply, info):
     app.command()(verb)
 
 
-def _show_version(asked: bool) -> None:  # noqa: FBT001  # the shape of typer's callbacks
+def _show_version(asked: bool) -> None:  # the shape of typer's callbacks
     if asked:
-        from importlib.metadata import version
+        from medreg.report.versions import own_version
 
-        typer.echo(f"medreg {version('medreg')}")
+        typer.echo(f"medreg {own_version()}")
         raise typer.Exit
 
 

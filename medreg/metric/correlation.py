@@ -1,12 +1,12 @@
 """Correlation that allows for a smooth bias field and a smooth change of contrast.
 
 The moving values are explained by least squares from products of two things: polynomials of position (the bias field of
-each receiver coil, Van Leemput 1999, doi:10.1109/42.811268, works the same way) and powers of the fixed value. What cannot be
-explained, as a share of the moving image's variance, is the metric: 1 - R^2. With order 0 and power 1 it is 1 minus the
-squared correlation coefficient.
+each receiver coil, Van Leemput 1999, doi:10.1109/42.811268, works the same way) and powers of the fixed value. What
+cannot be explained, as a share of the moving image's variance, is the metric: 1 - R^2. With order 0 and power 1 it is 1
+minus the squared correlation coefficient.
 
-Why: on heads with receive bias, plain correlation is biased (0.035 mm where this gives 0.02 mm), and on two people's brains
-it scores anatomy higher than shading.
+Why: on heads with receive bias, plain correlation is biased (0.035 mm where this gives 0.02 mm), and on two people's
+brains it scores anatomy higher than shading.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from torch import Tensor
 
 from medreg.metric.measure import Slope
 
-RIDGE = 1e-7
-"""Relative weight on the diagonal of the normal equations, so that powers of a two-valued image do not make them singular."""
+RIDGE = 1e-6
+"""Directions of the regressors weaker than this share of the strongest are float32 noise, and are left out."""
 
 
 def correlation(fixed: Tensor, moving: Tensor, weight: Tensor, basis: Tensor | None = None) -> Tensor:
@@ -45,7 +45,7 @@ def correlation(fixed: Tensor, moving: Tensor, weight: Tensor, basis: Tensor | N
 
 
 def regressors(fixed: Tensor, position: Tensor, order: int, powers: int) -> Tensor:
-    """(N, K) products of the monomials of `position` (N, D) up to `order` and the powers 0 to `powers` of the fixed values.
+    """(N, K) products of the monomials of `position` (N, D) up to `order` and the fixed values' powers 0 to `powers`.
 
     Fixed values are standardised; positions should lie within about -1 to 1.
     """
@@ -59,13 +59,14 @@ def regressors(fixed: Tensor, position: Tensor, order: int, powers: int) -> Tens
 
 
 class CorrelationMeasure:
-    """`correlation` with its regressors made orthonormal once; samples outside are taken out of the normal equations."""
+    """`correlation` with its regressors made orthonormal once; samples outside are taken out of the equations."""
 
     def __init__(self, fixed: Tensor, position: Tensor, order: int, powers: int) -> None:
         design = regressors(fixed, position, order, powers)
-        gram = (design.T @ design).double().cpu()
-        gram += RIDGE * torch.diag(gram.diagonal())
-        whiten = torch.linalg.inv(torch.linalg.cholesky(gram)).T  # design @ whiten is orthonormal
+        design /= design.square().mean(0).sqrt().clamp(min=1e-30)
+        strength, directions = torch.linalg.eigh((design.T @ design).double().cpu())
+        kept = strength > RIDGE * strength[-1]  # a two-valued image's square says nothing that its values do not
+        whiten = directions[:, kept] / strength[kept].sqrt()
         self.basis = design @ whiten.to(design)
 
     def __call__(self, moving: Tensor, weight: Tensor) -> Slope:

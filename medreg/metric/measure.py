@@ -1,4 +1,4 @@
-"""What the optimiser needs of a metric: its value, its slope by each sample's moving value, and how sharply it bends."""
+"""What the optimiser needs of a metric: its value, its slope by each moving value, and how sharply it bends."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ class Slope(NamedTuple):
     Attributes:
         value: the metric; lower is better.
         slope: (N,) d value / d moving value of each sample; 0 for samples outside.
-        curvature: (N,) non-negative weights w for which sum_i w_i J_i J_i^T approximates the metric's Hessian, where J_i is
-            the derivative of moving value i by the transform's parameters (Gauss-Newton, or the empirical Fisher matrix).
+        curvature: (N,) non-negative weights w for which sum_i w_i J_i J_i^T approximates the metric's Hessian, where
+            J_i is the derivative of moving value i by the transform's parameters (Gauss-Newton, or the empirical Fisher
+            matrix).
     """
 
     value: float

@@ -1,8 +1,8 @@
 """Mutual information of two images from a smoothed joint histogram, plain and normalised: for any pair of contrasts.
 
-Mattes et al. 2003 (doi:10.1109/TMI.2003.809072): fixed values in hard bins, moving values spread over four bins by a cubic
-B-spline, which makes the histogram, and so the metric, differentiable in the moving values. Normalised form: Studholme et
-al. 1999 (doi:10.1016/S0031-3203(98)00091-0).
+Mattes et al. 2003 (doi:10.1109/TMI.2003.809072): fixed values in hard bins, moving values spread over four bins by a
+cubic B-spline, which makes the histogram, and so the metric, differentiable in the moving values. Normalised form:
+Studholme et al. 1999 (doi:10.1016/S0031-3203(98)00091-0).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Binning:
         return Binning(float(low), float(high), bins)
 
     def coordinate(self, values: Tensor) -> Tensor:
-        """Continuous bin coordinate, MARGIN - 1/2 at `low`; its integer part plus -1, 0, 1, 2 are the four bins touched."""
+        """Continuous bin coordinate, MARGIN - 1/2 at `low`; its integer part plus -1, 0, 1, 2 are the bins touched."""
         top = self.bins - 2 * MARGIN
         return ((values - self.low) * self.scale).clamp(0, top) * (1 - 1e-6) + (MARGIN - 0.5)
 
@@ -96,8 +96,8 @@ def _spline_slope(t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 class MutualInformationMeasure:
     """Mutual information with the closed form of its slope; the curvature is the empirical Fisher matrix.
 
-    The slope of sample i is sum_k b'(i, k) T[fixed bin i, k] with T = log p(f, m) - log p(m) (and its like for the normalised
-    form); N times its square is the expected curvature where the histogram is the right model of the images.
+    The slope of sample i is sum_k b'(i, k) T[fixed bin i, k] with T = log p(f, m) - log p(m) (and its like for the
+    normalised form); N times its square is the expected curvature where the histogram is the right model of the images.
     """
 
     def __init__(self, fixed: Tensor, moving_range: tuple[float, float], bins: int) -> None:

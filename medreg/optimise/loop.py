@@ -16,7 +16,7 @@ LEAST_OVERLAP = 0.05
 """A transform that leaves fewer of the samples inside the moving image is no candidate."""
 
 NOISE = 3e-7
-"""A change of the metric by less than this share of (1 + its size) is float32 noise, not a better or worse transform."""
+"""A change of the metric by less than this share of (1 + its size) is float32 noise, neither better nor worse."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Stopping:
 
 @dataclass(frozen=True)
 class Accepted:
-    """An accepted step: the matrix after it, its evaluation there, its length, and how many evaluations were made so far."""
+    """An accepted step: the matrix after it, the evaluation there, its length, and how many evaluations were made."""
 
     matrix: FloatArray
     evaluation: Evaluation
@@ -77,9 +77,7 @@ def descend(problem: Problem, start: FloatArray, rule: Rule, stopping: Stopping)
     yield outcome
 
 
-def _step(
-    problem: Problem, here: Accepted, rule: Rule, stopping: Stopping
-) -> tuple[Accepted | None, Outcome]:
+def _step(problem: Problem, here: Accepted, rule: Rule, stopping: Stopping) -> tuple[Accepted | None, Outcome]:
     """One accepted step and what it means, or None and why there is none."""
     evaluations = here.evaluations
     for _ in range(8):

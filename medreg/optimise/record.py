@@ -22,7 +22,8 @@ class Outcome(Enum):
             Outcome.CONVERGED: "The last step was smaller than the tolerance.",
             Outcome.FLAT: "No step improved the metric any more; the answer is as good as its samples allow.",
             Outcome.STEPS_SPENT: "Still moving when the steps were spent: raise `steps` or loosen `tolerance_mm`.",
-            Outcome.DIVERGED: "The metric stopped being finite; the last good transform is kept. Lower the learning rate or set `clip_norm`.",
+            Outcome.DIVERGED: "The metric stopped being finite; the last good transform is kept. "
+            "Lower the learning rate or set `clip_norm`.",
             Outcome.NO_OVERLAP: "The images ceased to overlap; check the headers, or try `--start centre`.",
         }[self]
 

@@ -35,9 +35,10 @@ class Rule(Protocol):
 class GaussNewton:
     """Levenberg-Marquardt (doi:10.1137/0111030) with a quasi-Newton correction.
 
-    The Gauss-Newton (or Fisher) matrix preconditions the gradient; on images that differ (two people, two contrasts) it bends
-    more sharply than the metric does, and bare Gauss-Newton creeps. So the last few steps and gradient changes correct it by
-    the L-BFGS recursion, with the inverse of the damped Gauss-Newton matrix in place of the usual scaled identity.
+    The Gauss-Newton (or Fisher) matrix preconditions the gradient; on images that differ (two people, two contrasts) it
+    bends more sharply than the metric does, and bare Gauss-Newton creeps. So the last few steps and gradient changes
+    correct it by the L-BFGS recursion, with the inverse of the damped Gauss-Newton matrix in place of the usual scaled
+    identity.
     """
 
     monotone = True
@@ -51,7 +52,7 @@ class GaussNewton:
         """See `Rule`."""
         diagonal = np.diag(here.curvature)
         floor = 1e-9 * max(float(diagonal.max()), 1e-30)
-        inverse = np.linalg.inv(here.curvature + np.diag(self.damping * diagonal + floor))
+        inverse = np.asarray(np.linalg.inv(here.curvature + np.diag(self.damping * diagonal + floor)), dtype=np.float64)
         step = -two_loop(here.gradient, list(self.pairs), inverse)
         if step @ here.gradient >= 0:  # a correction from another valley: forget it
             self.pairs.clear()
@@ -165,7 +166,7 @@ class FirstOrder:
 
 
 def two_loop(gradient: FloatArray, pairs: list[tuple[FloatArray, FloatArray]], inverse: FloatArray) -> FloatArray:
-    """The L-BFGS product (inverse Hessian) @ gradient, from (step, gradient change) pairs and a first inverse Hessian."""
+    """The L-BFGS product (inverse Hessian) @ gradient, from (step, gradient change) pairs and a first inverse."""
     q = gradient.copy()
     shares = []
     for s, y in reversed(pairs):

@@ -1,0 +1,1 @@
+"""Registration of a pair: recipe, levels, samples, start, stages, result."""

@@ -22,7 +22,8 @@ class Contrast:
     """How the moving intensities depend on the fixed ones.
 
     Attributes:
-        explained: share of the moving variance that the class means of the fixed intensity explain (correlation ratio), 0 to 1.
+        explained: share of the moving variance that the class means of the fixed intensity explain (correlation ratio),
+            0 to 1.
         linear: share that the best rising straight line explains (0 if the best line falls), 0 to 1.
     """
 
@@ -37,7 +38,7 @@ class Contrast:
     @property
     def reason(self) -> str:
         """One sentence for a person."""
-        relation = f"a rising line explains {self.linear:.0%} of the moving intensities where any curve explains {self.explained:.0%}"
+        relation = f"a rising line explains {self.linear:.0%} of the moving intensities, any curve {self.explained:.0%}"
         return ("same contrast: " if self.is_same else "different contrasts: ") + relation
 
 

@@ -53,14 +53,12 @@ class LevelImage:
     grid: Grid
 
 
-def filtered(
-    volume: Tensor, mask: Tensor | None, grid: Grid, spacing_mm: float, metric: recipe.Metric
-) -> LevelImage:
+def filtered(volume: Tensor, mask: Tensor | None, grid: Grid, spacing_mm: float, metric: recipe.Metric) -> LevelImage:
     """Pool an image to about `spacing_mm`; for least-squares metrics also smooth the axes that pooling left alone.
 
-    Least squares weighs noise by its variance, and interpolation lowers the variance off the voxel centres; without the light
-    [1 2 1] / 4 the answer is drawn to where the lattices do not coincide. Axes much coarser than the level, and short ones, stay
-    as they are. Histogram metrics scatter their samples instead, which keeps the full contrast.
+    Least squares weighs noise by its variance, and interpolation lowers the variance off the voxel centres; without the
+    light [1 2 1] / 4 the answer is drawn to where the lattices do not coincide. Axes much coarser than the level, and
+    short ones, stay as they are. Histogram metrics scatter their samples instead, which keeps the full contrast.
     """
     pooled, level = level_of(volume, grid, spacing_mm)
     share = None if mask is None else mask_level_of(mask, grid, spacing_mm)[0]
@@ -68,7 +66,9 @@ def filtered(
         return LevelImage(pooled, share, level)
     factors = factors_of(grid, spacing_mm)
     alone = [
-        k for k in range(grid.dimension) if factors[k] == 1 and grid.spacing[k] <= 1.5 * spacing_mm and grid.size[k] >= SHORT
+        k
+        for k in range(grid.dimension)
+        if factors[k] == 1 and grid.spacing[k] <= 1.5 * spacing_mm and grid.size[k] >= SHORT
     ]
     axes = [pooled.ndim - 1 - k for k in alone]
     affine = level.affine.copy()

@@ -30,7 +30,7 @@ def measure_for(metric: recipe.Metric, samples: Samples, moving: Tensor) -> Meas
 
 
 def is_histogram(metric: recipe.Metric) -> bool:
-    """Whether a metric is read off a joint histogram: then samples are scattered within their voxels, and nothing is smoothed."""
+    """Whether a metric is read off a joint histogram: then samples are scattered within their voxels, not smoothed."""
     return isinstance(metric, (recipe.MutualInformation, recipe.NormalisedMutualInformation))
 
 

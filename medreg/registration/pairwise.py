@@ -12,15 +12,14 @@ from medreg.image import Leading, MedImage
 from medreg.optimise.record import StageRecord
 from medreg.registration import contrast, recipe
 from medreg.registration.levels import default_levels, filtered
+from medreg.registration.measures import is_histogram
 from medreg.registration.recipe import Recipe
 from medreg.registration.result import Result
-from medreg.registration.measures import is_histogram
 from medreg.registration.samples import Placement, centre_of_mass, draw
 from medreg.registration.stage import PairLevel, StageResult, Watch, run_stage
 from medreg.registration.start import candidates_for, choose
 from medreg.transform.kind import Kind
 from medreg.transform.linear import LinearTransform
-
 
 GENERAL = recipe.MutualInformation()
 """Serves every contrast: used until the contrast is known, and where it differs."""
@@ -70,11 +69,17 @@ class _Pair:
     """The state of one registration: both images as floats, their masks, and the levels made so far."""
 
     def __init__(
-        self, fixed: MedImage, moving: MedImage, fixed_mask: MedImage | None, moving_mask: MedImage | None, asked: Recipe
+        self,
+        fixed: MedImage,
+        moving: MedImage,
+        fixed_mask: MedImage | None,
+        moving_mask: MedImage | None,
+        asked: Recipe,
     ) -> None:
         if fixed.dimension != moving.dimension:
             raise ImageError(
-                f"{fixed.name} is {fixed.dimension}D and {moving.name} is {moving.dimension}D; both must have the same dimension"
+                f"{fixed.name} is {fixed.dimension}D and {moving.name} is {moving.dimension}D; "
+                "both must have the same dimension"
             )
         self.recipe = asked
         self.fixed_grid, self.moving_grid = fixed.grid, moving.grid
@@ -84,7 +89,9 @@ class _Pair:
         self.centre: tuple[float, ...] = fixed.grid.centre
 
     def run(self, watch: Watch | None) -> Result:
-        asked, seconds, records = self.recipe, {}, []
+        asked = self.recipe
+        seconds: dict[str, float] = {}
+        records: list[StageRecord] = []
         clock = time.perf_counter()
         coarse = filtered(self.fixed, self.fixed_mask, self.fixed_grid, self.settings[0].spacing_mm, GENERAL)
         self.centre = fixed_centre = centre_of_mass(coarse.volume, coarse.grid, coarse.mask)
@@ -155,7 +162,9 @@ def scalar(image: MedImage) -> Tensor:
         ImageError: for a series of volumes.
     """
     if image.leading is Leading.FRAMES and image.channels > 1:
-        raise ImageError(f"{image.name} holds {image.channels} volumes; choose one with --volume N or their mean with --volume mean")
+        raise ImageError(
+            f"{image.name} holds {image.channels} volumes; choose one with --volume N or their mean with --volume mean"
+        )
     data = image.data.float()
     return data if len(data) == 1 else data.mean(0, keepdim=True)
 

@@ -1,7 +1,8 @@
 """One level of a registration as a function of a matrix: metric of fixed samples against the moving image at T(points).
 
-The analytic chain: one forward and one backward of the sampler give each sample's value and spatial gradient; the metric gives
-d value / d sample; a step's generators give d point / d step. Their products are the gradient and the Gauss-Newton matrix.
+The analytic chain: one forward and one backward of the sampler give each sample's value and spatial gradient; the
+metric gives d value / d sample; a step's generators give d point / d step. Their products are the gradient and the
+Gauss-Newton matrix.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ class SampledProblem:
         gradient = np.zeros(size)
         curvature = np.zeros((size, size))
         pull = gradients[0] @ linear
-        for rows in torch.arange(len(index), device=index.device).split(BLOCK) if len(index) else ():
-            lo, hi = int(rows[0]), int(rows[-1]) + 1
+        for lo in range(0, len(index), BLOCK):
+            hi = min(lo + BLOCK, len(index))
             chain = (pull[lo:hi, :, None] * samples.homogeneous[lo:hi, None, :]).view(hi - lo, size)
             gradient += (chain.T @ slope.slope[lo:hi]).double().cpu().numpy()
             curvature += (chain.T @ (chain * slope.curvature[lo:hi, None])).double().cpu().numpy()
@@ -67,7 +68,7 @@ class SampledProblem:
         return sampled.values[0], sampled.inside
 
     def _index(self, matrix: FloatArray) -> tuple[Tensor, Tensor]:
-        """d index / d fixed point (D, D), and the moving index (N, D) of every sample."""
+        """D index / d fixed point (D, D), and the moving index (N, D) of every sample."""
         d = self.moving.grid.dimension
         world = self.moving.grid.inverse_affine @ matrix @ about(self.samples.centre, np.eye(d + 1))
         shift = world[:d, :d] @ np.array(self.samples.centre) + world[:d, d]

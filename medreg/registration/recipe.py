@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -46,8 +46,12 @@ class Correlation(_Value):
     """1 - squared correlation, after the best smooth bias field of the given order has been allowed for."""
 
     name: Literal["correlation"] = "correlation"
-    bias_order: int = Field(default=3, ge=0, le=4, description="polynomial order of the bias field in space; 0 for none")
-    powers: int = Field(default=2, ge=1, le=3, description="powers of the fixed intensity that may explain the moving one")
+    bias_order: int = Field(
+        default=3, ge=0, le=4, description="polynomial order of the bias field in space; 0 for none"
+    )
+    powers: int = Field(
+        default=2, ge=1, le=3, description="powers of the fixed intensity that may explain the moving one"
+    )
 
 
 class MutualInformation(_Value):
@@ -65,7 +69,7 @@ class NormalisedMutualInformation(_Value):
 
 
 Metric = Annotated[
-    Union[AutoMetric, MeanSquares, Correlation, MutualInformation, NormalisedMutualInformation],
+    AutoMetric | MeanSquares | Correlation | MutualInformation | NormalisedMutualInformation,
     Field(discriminator="name"),
 ]
 
@@ -108,7 +112,7 @@ class LBFGS(_Value):
     history: int = Field(default=10, ge=1)
 
 
-Optimiser = Annotated[Union[GaussNewton, Adam, RMSprop, SGD, LBFGS], Field(discriminator="name")]
+Optimiser = Annotated[GaussNewton | Adam | RMSprop | SGD | LBFGS, Field(discriminator="name")]
 
 
 class Level(_Value):
@@ -146,7 +150,9 @@ class Recipe(_Value):
     optimiser: Optimiser = GaussNewton()
     levels: tuple[Level, ...] | None = Field(default=None, min_length=1, description="None: chosen from both images")
     interpolation: Literal["nearest", "linear", "cubic", "sinc"] = "linear"
-    outside: float | Literal["edge"] = Field(default=0.0, description="value of voxels that the moving image does not reach")
+    outside: float | Literal["edge"] = Field(
+        default=0.0, description="value of voxels that the moving image does not reach"
+    )
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="before")

@@ -45,9 +45,9 @@ class Samples:
 class Placement(Enum):
     """Where within its voxel a sample lies.
 
-    Voxel centres serve least squares. A joint histogram needs scattered points: on voxel centres the fixed value is exact while
-    the moving one is blurred by interpolation everywhere but where both lattices coincide, and the metric prefers the blur
-    (Tsao 2003, doi:10.1109/TMI.2003.815077: jittered sampling cures it).
+    Voxel centres serve least squares. A joint histogram needs scattered points: on voxel centres the fixed value is
+    exact while the moving one is blurred by interpolation everywhere but where both lattices coincide, and the metric
+    prefers the blur (Tsao 2003, doi:10.1109/TMI.2003.815077: jittered sampling cures it).
     """
 
     CENTRES = "centres"
@@ -65,8 +65,8 @@ def draw(
 ) -> Samples:
     """Up to `count` voxels of a fixed level.
 
-    One voxel is drawn from each of `count` equal runs of the candidates in memory order: even coverage of space, no clumps, and
-    neighbours in memory stay neighbours, which the sampler's cache rewards.
+    One voxel is drawn from each of `count` equal runs of the candidates in memory order: even coverage of space, no
+    clumps, and neighbours in memory stay neighbours, which the sampler's cache rewards.
 
     Args:
         volume: (1, z, y, x) values.
@@ -84,8 +84,8 @@ def draw(
     total = volume.numel() if candidates is None else len(candidates)
     if total < LEAST:
         raise RegistrationError(
-            f"only {total} voxels of the fixed image are left to compare at {min(grid.spacing):.3g} mm, {LEAST} are needed; "
-            "use a larger mask or finer levels"
+            f"only {total} voxels of the fixed image are left to compare at {min(grid.spacing):.3g} mm, "
+            f"{LEAST} are needed; use a larger mask or finer levels"
         )
     generator = torch.Generator().manual_seed(seed)
     if total <= count:
@@ -123,7 +123,7 @@ def _placed(values: Tensor, index: Tensor, grid: Grid, centre: tuple[float, ...]
 
 
 def centre_of_mass(volume: Tensor, grid: Grid, allowed: Tensor | None = None) -> tuple[float, ...]:
-    """World point (LPS mm) of the brightness above the mean of the volume (1, z, y, x); the grid's centre if there is none.
+    """World point (LPS mm) of the brightness above the mean of the volume (1, z, y, x), or the grid's centre.
 
     Taking the mean off keeps a wide dark background with a small offset from pulling the centre to the grid's middle.
     """

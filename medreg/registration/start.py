@@ -53,7 +53,8 @@ def choose(
 ) -> tuple[str, StageResult, tuple[Candidate, ...]]:
     """Run each candidate a few rigid steps at the coarsest level under mutual information; keep the best.
 
-    Mutual information serves every contrast. Each value is multiplied by the overlap, so that sliding out of view does not pay.
+    Mutual information serves every contrast. Each value is multiplied by the overlap, so that sliding out of view does
+    not pay.
 
     Raises:
         RegistrationError: when no candidate brings the images to overlap.

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import platform
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 
 from medreg.geometry.orientation import orientation_code
 from medreg.report.motion import motion_of
+from medreg.report.versions import versions
 
 if TYPE_CHECKING:
     from medreg.io.ahead import Ahead
@@ -93,7 +92,7 @@ def record_of(ran: Ran) -> dict[str, Any]:
             },
         },
         "warnings": list(ran.warnings),
-        "versions": _versions(),
+        "versions": versions(),
         "device": ran.device,
         "threads": ran.threads,
         "seed": result.recipe.seed,
@@ -158,19 +157,6 @@ def _input(path: Path, ahead: Ahead) -> dict[str, Any]:
         "orientation": orientation_code(np.array(image.grid.direction)),
         "dtype": str(image.metadata.get("stored_dtype", image.array.dtype.name)),
         "seconds": ahead.seconds,
-    }
-
-
-def _versions() -> dict[str, str]:
-    import medreg
-
-    torch = sys.modules.get("torch")  # there, unless a record is made without registering
-    return {
-        "medreg": str(getattr(medreg, "__version__", "unknown")),
-        "torch": str(getattr(torch, "__version__", "unknown")),
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
     }
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 def binomial(volume: Tensor, axes: Sequence[int]) -> Tensor:
     """The volume (C, ...) with [1 2 1] / 4 along the tensor axes `axes`, each shorter by its two outermost voxels.
 
-    Two means of neighbours in a row, which is faster than a general convolution of three taps. The outermost voxels are dropped
-    rather than made up: at the border of a field of view they are often half filled.
+    Two means of neighbours in a row, which is faster than a general convolution of three taps. The outermost voxels are
+    dropped rather than made up: at the border of a field of view they are often half filled.
     """
     for axis in axes:
         for _ in range(2):

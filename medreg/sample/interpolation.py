@@ -144,18 +144,21 @@ class Sampler:
 
     def at(self, index: Tensor) -> Tensor:
         """Values (C, N) at fractional voxel indices (N, D), x, y, z order."""
-        return self.at_axes([x.nan_to_num(OUTSIDE) for x in index.unbind(-1)])
+        return self.at_axes(index.unbind(-1))
 
     def at_axes(self, axes: Sequence[Tensor]) -> Tensor:
-        """Values (C, N) at fractional voxel indices, one tensor (N,) for each of x, y(, z); all must be numbers."""
+        """Values (C, N) at fractional voxel indices, one tensor (N,) for each of x, y(, z)."""
         if isinstance(self.outside, Edge):
-            return self._values([x.clamp(0, n - 1) for x, n in zip(axes, self.size, strict=True)])
-        values = self._values(axes)
+            return self._values([x.nan_to_num(0.0).clamp(0, n - 1) for x, n in zip(axes, self.size, strict=True)])
+        inside = _inside(axes, self.size).nonzero().squeeze(1)
+        if len(inside) == len(axes[0]):
+            return self._values(axes)
+        values = self._values([x.index_select(0, inside) for x in axes])
         fill = torch.as_tensor(self.outside.value, device=values.device).to(values.dtype)
-        return torch.where(_inside(axes, self.size), values, fill)
+        return fill.expand(len(values), len(axes[0])).scatter(1, inside.expand(len(values), -1), values)
 
     def _values(self, axes: Sequence[Tensor]) -> Tensor:
-        """Values that are right inside the buffer, and finite outside."""
+        """Values (C, N) at points that all lie inside the buffer."""
         if isinstance(self.interpolation, Nearest):
             # halves up: adding 0.5 first, then cutting off the fraction of a number that is not negative
             nearest = [(x.detach() + 0.5).clamp(0, n - 1).int() for x, n in zip(axes, self.size, strict=True)]
@@ -170,9 +173,8 @@ class Sampler:
         if isinstance(self.interpolation, Linear):
             low, place = _pair(x, n)
             return low, linear_weights(place.to(self.dtype).clamp(0, min(n - 1, 1)))
-        x = x.clamp(-0.5, n - 0.5)
-        below = x.detach().floor()
-        low, fraction = (below + 1).int(), (x - below).to(self.dtype)
+        low = (x.detach() + 1).int()
+        fraction = (x + 1 - low.to(x.dtype)).to(self.dtype)
         if isinstance(self.interpolation, WindowedSinc):
             return low, lanczos_weights(fraction, self.interpolation.radius)
         return low, cubic_weights(fraction)
@@ -275,10 +277,11 @@ def _last_before(limit: float, dtype: torch.dtype) -> float:
 def _pair(x: Tensor, n: int) -> tuple[Tensor, Tensor]:
     """The lower voxel (int) of the pair around each point that lies within the axis, and the place between the two.
 
-    The place is 0 to 1 between the outermost centres, less or more beyond them.
+    The place is 0 to 1 between the outermost centres, less or more beyond them. No `floor`: torch hands it to MKL,
+    which starts threads for 32,000 numbers; see `points_at_once`.
     """
-    low = x.detach().clamp(0, max(n - 2, 0)).floor()
-    return low.int(), x - low
+    low = x.detach().clamp(0, max(n - 2, 0)).int()
+    return low, x - low.to(x.dtype)
 
 
 def _offsets(lows: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
@@ -300,8 +303,9 @@ def _with_margin(volume: Tensor, margin: int, rule: Callable[[Tensor, int], Tens
     """`volume` with `margin` more voxels at both ends of every axis, copied from where `rule` says."""
     for axis in range(1, volume.ndim):
         n = volume.shape[axis]
-        places = torch.arange(-margin, n + margin, device=volume.device)
-        volume = volume.index_select(axis, rule(places, n))
+        places = torch.arange(margin, device=volume.device)
+        ends = (volume.index_select(axis, rule(at, n)) for at in (places - margin, places + n))
+        volume = torch.cat([next(ends), volume, next(ends)], axis)
     return volume
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from medreg.errors import TransformError
 from medreg.geometry.grid import Grid
 from medreg.image import MedImage
-from medreg.sample.interpolation import LINEAR, OUTSIDE, ZERO, Interpolation, Outside, Sampler, points_at_once
+from medreg.sample.interpolation import LINEAR, ZERO, Interpolation, Outside, Sampler, points_at_once
 from medreg.types import FloatArray
 
 
@@ -70,8 +70,7 @@ def _indices(image: MedImage, onto: Grid, through: Through, at_once: int) -> Ite
     if isinstance(through, PointMap):
         for axes in _mapped_rows(to_world, onto, at_once):
             points = through.map_points(torch.stack(axes, -1))
-            index = points.to(dtype) @ to_index[:-1, :-1].T + to_index[:-1, -1]
-            yield [x.nan_to_num(OUTSIDE) for x in index.unbind(-1)]
+            yield (points.to(dtype) @ to_index[:-1, :-1].T + to_index[:-1, -1]).unbind(-1)
         return
     if through is not None:
         n = len(to_world)
@@ -96,7 +95,7 @@ def _mapped_rows(matrix: Tensor, grid: Grid, at_once: int) -> Iterator[list[Tens
     projective = bottom != [0.0] * d + [1.0] or matrix.requires_grad
     for start in torch.split(starts, max(1, at_once // nx), 1):
         axes = [(start[k][:, None] + along[k]).flatten() for k in range(d + projective)]
-        yield [(x / axes[d]).nan_to_num(OUTSIDE) for x in axes[:d]] if projective else axes
+        yield [x / axes[d] for x in axes[:d]] if projective else axes
 
 
 def _gathered(parts: Iterator[Tensor], shape: tuple[int, ...]) -> Tensor:

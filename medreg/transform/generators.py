@@ -1,8 +1,8 @@
 """Generators of the linear families: the directions in which a transform may move, in millimetre-balanced units.
 
-A small step `delta` of P parameters is the matrix exp(sum_k delta_k G_k) about a centre. Every G_k is scaled so that a unit
-step moves points at distance `radius` from the centre by one millimetre; so one number is a step length for all of them.
-Rotations, similarities and affine maps are each closed under this product: a rigid transform stays rigid exactly.
+A small step `delta` of P parameters is the matrix exp(sum_k delta_k G_k) about a centre. Every G_k is scaled so that a
+unit step moves points at distance `radius` from the centre by one millimetre; so one number is a step length for all of
+them. Rotations, similarities and affine maps are each closed under this product: a rigid transform stays rigid exactly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ def generators(kind: Kind, dimension: int, radius: float) -> Generators:
     """(P, D+1, D+1) generators of a family, about the origin.
 
     Args:
-        kind: the family; P is D for a translation, then 3 or 6 (rigid), 4 or 7 (similarity), 6 or 12 (affine) in 2D or 3D.
+        kind: the family; P is D for a translation, then 3 or 6 (rigid), 4 or 7 (similarity), 6 or 12 (affine) in 2D or
+            3D.
         dimension: 2 or 3.
         radius: millimetres; typical distance of the voxels from the centre.
     """
@@ -44,7 +45,7 @@ def _unit(dimension: int, row: int, column: int) -> FloatArray:
 
 
 def exponential(matrix: FloatArray) -> FloatArray:
-    """exp of a small square matrix: scaled to norm below 1/2, 12 Taylor terms, squared back (error below 1e-15).
+    """The exponential of a small square matrix: scaled to norm below 1/2, 12 Taylor terms, squared back.
 
     In numpy, since the loop's 4x4 steps must not wait for torch's dispatch.
     """

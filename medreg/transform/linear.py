@@ -118,4 +118,5 @@ def matrix_of(parameters: Tensor, kind: Kind, centre: tuple[float, ...], radius:
 
     basis = np.stack([about(centre, g) for g in generators(kind, len(centre), radius)])
     tensor = torch.as_tensor(basis, dtype=parameters.dtype, device=parameters.device)
-    return torch.linalg.matrix_exp((parameters[:, None, None] * tensor).sum(0))
+    matrix: Tensor = torch.linalg.matrix_exp((parameters[:, None, None] * tensor).sum(0))
+    return matrix

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
-from click.testing import Result
 from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
@@ -91,10 +91,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 
 
 @pytest.fixture
-def medreg() -> Callable[..., Result]:
+def medreg() -> Callable[..., Any]:
     """Run the command line in this process: medreg("register", ...)."""
 
-    def run(*arguments: object) -> Result:
+    def run(*arguments: object) -> Any:
         return CliRunner().invoke(app, [str(a) for a in arguments])
 
     return run

@@ -139,7 +139,9 @@ def test_flags_that_exclude_each_other_are_refused(pair: Pair, medreg: Run) -> N
     assert medreg("register", *pair.both, "--transform", "rigd").exit_code == 2
 
 
-def test_an_old_record_is_gone_before_new_files_take_their_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_record_is_gone_before_new_files_take_their_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from medreg.cli.folder import OutputFolder
 
     (tmp_path / "run.json").write_text(json.dumps({"old": True}))

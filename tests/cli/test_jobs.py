@@ -46,9 +46,7 @@ def test_flags_win_over_the_file(folder: Path) -> None:
 
 @pytest.mark.parametrize("nested", ["", "recipe:\n  "])
 def test_the_flag_of_the_files_own_metric_keeps_its_settings(nested: str, folder: Path) -> None:
-    path = yaml(
-        folder, f"fixed: a.nii.gz\nmoving: b.nii.gz\n{nested}metric: {{name: mutual_information, bins: 64}}\n"
-    )
+    path = yaml(folder, f"fixed: a.nii.gz\nmoving: b.nii.gz\n{nested}metric: {{name: mutual_information, bins: 64}}\n")
     assert job_for(path, metric="mutual_information").job.recipe.metric.model_dump()["bins"] == 64
     assert job_for(path, metric="correlation").job.recipe.metric.name == "correlation"
 

@@ -11,7 +11,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from PIL import Image
 
 if TYPE_CHECKING:
     from conftest import Pair
@@ -71,6 +70,7 @@ def test_the_record_agrees_with_the_transform_file_and_with_itself(done: Path) -
     itk = sitk.ReadTransform(str(done / "transform.tfm"))
     example = transform["example"]
     assert np.abs(itk.TransformPoint(example["fixed_point"]) - np.array(example["moving_point"])).max() < 1e-9
+    assert list(itk.GetFixedParameters()) == transform["centre"]
     flip = np.diag([-1.0, -1, 1, 1])
     assert np.abs(flip @ matrix @ flip - transform["matrix_ras"]).max() < 1e-12
     assert transform["scales"] == pytest.approx([1, 1, 1], abs=1e-9)
@@ -219,7 +219,7 @@ def picture(shift: tuple[float, float]) -> np.ndarray:
 
 def test_two_pictures_give_a_picture_and_a_3x3_matrix(medreg: Run, tmp_path: Path) -> None:
     for name, shift in (("fixed", (0.0, 0.0)), ("moving", (3.5, -2.0))):
-        Image.fromarray(picture(shift)).save(tmp_path / f"{name}.png")
+        sitk.WriteImage(sitk.GetImageFromArray(picture(shift)), str(tmp_path / f"{name}.png"))
     result = medreg("register", tmp_path / "fixed.png", tmp_path / "moving.png", "-t", "rigid", "--out", tmp_path / "o")
     assert result.exit_code == 0, result.output
     transform = record(tmp_path / "o")["transform"]
@@ -227,14 +227,16 @@ def test_two_pictures_give_a_picture_and_a_3x3_matrix(medreg: Run, tmp_path: Pat
     assert transform["translation_at_centre_mm"] == pytest.approx([3.5, -2.0], abs=0.05)
     assert transform["unit"] == "px"
     assert " px" in result.stdout
-    moved = np.asarray(Image.open(tmp_path / "o" / "moved.png"))
+    moved = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "o" / "moved.png")))
     assert moved.dtype == np.uint8
     inner = (slice(8, -8), slice(8, -8))
-    assert np.abs(moved[inner].astype(float) - picture((0, 0))[inner]).mean() < 1.5  # grey values, one rounding each way
+    assert (
+        np.abs(moved[inner].astype(float) - picture((0, 0))[inner]).mean() < 1.5
+    )  # grey values, one rounding each way
 
 
 def test_a_format_that_cannot_hold_the_moving_dtype_gives_way_to_nifti(medreg: Run, tmp_path: Path) -> None:
-    Image.fromarray(picture((0, 0))).save(tmp_path / "fixed.png")
+    sitk.WriteImage(sitk.GetImageFromArray(picture((0, 0))), str(tmp_path / "fixed.png"))
     flip = np.diag([-1.0, -1, 1, 1])  # RAS
     nib.save(nib.Nifti1Image(picture((2, 1)).T.astype(np.float32), flip), tmp_path / "moving.nii.gz")
     out = tmp_path / "o"

@@ -162,7 +162,7 @@ BAD = {
     "flirt.mat": ("1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n", "FLIRT"),
     "other.json": ('{"a": 1}', "no run.json"),
     "short.tfm": (
-        "#Insight Transform File V1.0\nTransform: AffineTransform_double_3_3\nParameters: 1 2\nFixedParameters: 0 0 0\n",
+        "#Insight Transform File V1.0\nTransform: AffineTransform_double_3_3\nParameters: 1 2\n",
         "cannot have 2 parameters",
     ),
     "none.tfm": ("#Insight Transform File V1.0\n", "lists no transform"),

@@ -32,10 +32,12 @@ SMOOTH = [Linear(), CubicBSpline(), WindowedSinc(), WindowedSinc(2)]
 ALL = [Nearest(), *SMOOTH]
 
 
-def volume_and_index(dimension: int, channels: int = 2, points: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
+def volume_and_index(
+    dimension: int, channels: int = 2, points: int = 40, size: tuple[int, ...] = (7, 6, 5)
+) -> tuple[torch.Tensor, torch.Tensor]:
     """float64 noise, and points inside and up to 2 voxels outside, away from the kernels' corners."""
     random = np.random.default_rng(5)
-    size = (7, 6, 5)[:dimension]
+    size = size[:dimension]
     index = np.stack([random.uniform(-2, n + 1, points) for n in size], 1)
     near = np.abs(2 * index - np.round(2 * index)) < 0.02
     index[near] += 0.05
@@ -51,7 +53,7 @@ def test_the_sampler_of_torch_is_named_in_no_other_file():
 
 @pytest.mark.parametrize("interpolation", ALL, ids=str)
 def test_gradients_to_volume_index_and_fill_pass_gradcheck(dimension, interpolation):
-    volume, index = volume_and_index(dimension, points=12)
+    volume, index = volume_and_index(dimension, 1, 10, (4, 3, 3))
     fill = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
     inputs = (volume.requires_grad_(), index.requires_grad_(), fill)
     assert gradcheck(lambda v, i, f: sample(v, i, interpolation, Fill(f)), inputs)

@@ -1,0 +1,52 @@
+"""Every recipe in configs/ is valid and runs as its comment says."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from medreg.cli.jobs import job_for
+
+if TYPE_CHECKING:
+    from conftest import Pair
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+FILES = sorted(CONFIGS.glob("*.yaml"))
+
+
+def test_the_recipes_that_users_are_promised_are_there() -> None:
+    names = {path.stem for path in FILES}
+    assert names >= {"rigid", "affine", "similarity", "other-contrast", "fast", "job"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_recipe_runs_on_a_small_pair(path: Path, pair: Pair, medreg: Callable[..., Any], tmp_path: Path) -> None:
+    result = medreg("register", *pair.both, "--config", path, "--out", tmp_path / "o")
+    assert result.exit_code == 0, result.output
+    run = json.loads((tmp_path / "o" / "run.json").read_text())
+    (transform,) = re.findall(r"^ *transform: (\w+)", path.read_text(), re.MULTILINE)
+    assert run["transform"]["kind"] == transform
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_recipe_shows_a_command_that_names_it(path: Path) -> None:
+    (command,) = re.findall(r"^#   (medreg register .*)$", path.read_text(), re.MULTILINE)
+    assert command.endswith(f"--config configs/{path.name}")
+
+
+def test_the_affine_recipe_says_the_defaults(pair: Pair) -> None:
+    files = {"fixed": pair.fixed, "moving": pair.moving}
+    assert job_for(CONFIGS / "affine.yaml", **files).job.recipe == job_for(None, **files).job.recipe
+
+
+def test_the_job_names_images_that_are_there() -> None:
+    asked = job_for(CONFIGS / "job.yaml")
+    assert {role: path.name for role, path in asked.files.items()} == {
+        "fixed": "head_t1.nii.gz",
+        "moving": "head_t2_moved.nii.gz",
+    }

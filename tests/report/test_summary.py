@@ -1,0 +1,105 @@
+"""The summary, from records made up here."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from medreg.optimise.record import Outcome
+from medreg.report.summary import apply_command, motion, show, summary, title_of
+
+RECORD: dict[str, Any] = {
+    "transform": {
+        "kind": "affine",
+        "rotation_angle_deg": 7.42,
+        "translation_length_mm": 12.13,
+        "unit": "mm",
+        "scales": [1.02, 0.98, 1.0],
+    },
+    "metric": {"asked": "auto", "used": "mutual_information", "reason": "different contrasts."},
+    "start": {"asked": "auto", "used": "header", "candidates": [{"name": "header", "value": -0.5}]},
+    "outcome": {"name": "converged", "advice": Outcome.CONVERGED.advice},
+    "levels": [
+        {
+            "kind": "affine",
+            "spacing_mm": 1.0,
+            "steps": [{"number": 3, "value": -0.98765, "step_mm": 0.002, "overlap": 1.0}],
+            "outcome": "converged",
+            "seconds": 0.5,
+        }
+    ],
+    "seconds": {"import": 1.5, "optimise": 0.9, "total": 3.21},
+    "inputs": {"fixed": {"file": "sub 1/t1.nii.gz"}, "moving": {"file": "sub 1/t2.nii.gz"}},
+    "outputs": {
+        "folder": "t2_to_t1",
+        "moved": {"file": "moved.nii.gz", "note": "rounded to int16"},
+        "transform": {"file": "transform.tfm"},
+    },
+    "warnings": [],
+    "device": "cpu",
+    "threads": 2,
+}
+
+
+def text(record: dict[str, Any], *, detailed: bool = False) -> str:
+    """The summary as one string."""
+    return "\n".join(f"{line.label}: {line.text}" for line in summary(record, detailed=detailed))
+
+
+def test_it_says_what_moved_how_far_how_it_ended_and_where_it_is() -> None:
+    said = text(RECORD)
+    assert "t2.nii.gz → t1.nii.gz, affine" in said
+    assert "found: turned 7.4°, moved 12.1 mm, scaled 1.020 × 0.980 × 1.000" in said
+    assert "ended: converged: The last step was smaller than the tolerance." in said
+    assert "metric: mutual information -0.9877 (different contrasts)" in said
+    assert "took: 3.2 s on 2 threads" in said
+    assert "wrote: t2_to_t1/: moved.nii.gz (rounded to int16), transform.tfm, run.json" in said
+    assert len(said.splitlines()) <= 12  # five seconds
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("translation", "moved 12.1 mm"),
+        ("rigid", "turned 7.4°, moved 12.1 mm"),
+        ("similarity", "turned 7.4°, moved 12.1 mm, scaled 1.020"),
+    ],
+)
+def test_what_cannot_have_happened_is_left_out(kind: str, said: str) -> None:
+    assert motion({**RECORD["transform"], "kind": kind}) == said
+
+
+def test_a_poor_end_is_marked_and_advised() -> None:
+    record = copy.deepcopy(RECORD)
+    record["outcome"] = {"name": "steps_spent", "advice": Outcome.STEPS_SPENT.advice}
+    (line,) = [line for line in summary(record) if line.label == "ended"]
+    assert (line.tone, line.text) == ("warning", f"steps spent: {Outcome.STEPS_SPENT.advice}")
+
+
+def test_warnings_are_shown() -> None:
+    assert "warning: t1.nii.gz: looks odd" in text({**RECORD, "warnings": ["t1.nii.gz: looks odd"]})
+
+
+def test_details_show_starts_levels_and_phases() -> None:
+    said = text(RECORD, detailed=True)
+    assert "start: header (tried header -0.5000)" in said
+    assert "level: affine at 1 mm: 3 steps" in said
+    assert "phases: import 1.50 s, optimise 0.90 s" in said
+
+
+def test_the_command_to_copy_quotes_what_a_shell_would_split() -> None:
+    assert apply_command(RECORD) == (
+        "  medreg apply IMAGE --transform t2_to_t1/transform.tfm --like 'sub 1/t1.nii.gz' --out MOVED.nii.gz"
+    )
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders() -> None:
+    assert title_of("b/t1.nii", "a/t1.nii") == "b/t1.nii → a/t1.nii"
+
+
+def test_away_from_a_terminal_it_is_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
+    show(summary(RECORD))
+    assert "\x1b" not in (said := capsys.readouterr().out)
+    assert "  found    turned" in said

@@ -1,0 +1,121 @@
+"""Every command and every line of Python that README shows does what it says, from a folder that holds the sample data."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from medreg.io.transforms import read_transform
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def fences(language: str) -> list[str]:
+    """The contents of README's code blocks of a language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def marked(name: str) -> list[str]:
+    """The parts of the one-line command after a marker, split at `&&`."""
+    found = re.findall(rf"<!-- {name} -->\n```bash\n(.*)\n```\n", README)
+    assert len(found) == 1, f"README has one line of bash after <!-- {name} -->"
+    return [part.strip() for part in found[0].split("&&")]
+
+
+SET_UP = [" && ".join(marked(name)) for name in ("run-command", "test-command")]
+COMMANDS = [line for fence in fences("bash") for line in fence.splitlines() if line and line not in SET_UP]
+
+
+def ran(arguments: list[str], folder: Path) -> str:
+    """Run Python in the folder, with the medreg of this checkout; returns what it printed.
+
+    `python -m medreg` and not the `medreg` script: that one need not be on the PATH, or may be another environment's.
+    `test_the_script_is_what_python_m_runs` says that both are the same.
+    """
+    places = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, f"{shlex.join(arguments)}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty folder but for the sample data: what README's commands see."""
+    path = tmp_path_factory.mktemp("readme")
+    shutil.copytree(ROOT / "sample_data", path / "sample_data", ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    return path
+
+
+@pytest.mark.parametrize("name", ["run-command", "test-command"])
+def test_the_set_up_commands_make_an_environment_and_install_this_checkout(name: str) -> None:
+    make, install, _ = marked(name)
+    python, *flags, place = make.split()
+    assert (python, flags) == ("python3", ["-m", "venv"])
+    words = shlex.split(install)
+    assert words[:2] == [f"{place}/bin/pip", "install"]
+    assert (ROOT / words[words.index("-c") + 1]).is_file()  # the tested versions
+    target, _, extras = words[-1].partition("[")
+    settings = (ROOT / target / "pyproject.toml").read_text()
+    assert 'name = "medreg"' in settings
+    assert all(f"\n{extra} = [" in settings for extra in extras.rstrip("]").split(",") if extra)
+
+
+def test_the_test_command_ends_in_pytest_with_the_extra_that_brings_it() -> None:
+    make, install, job = marked("test-command")
+    assert job == f"{make.split()[-1]}/bin/pytest"
+    assert install.endswith("-e '.[dev]'")  # editable: the tests see the checkout
+
+
+def test_the_script_is_what_python_m_runs() -> None:
+    assert 'medreg = "medreg.cli.main:main"' in (ROOT / "pyproject.toml").read_text()
+    assert "from medreg.cli.main import main" in (ROOT / "medreg" / "__main__.py").read_text()
+
+
+def test_the_first_command_registers_the_sample_data(folder: Path) -> None:
+    make, _, job = marked("run-command")
+    script, *arguments = shlex.split(job)
+    assert script == f"{make.split()[-1]}/bin/medreg"
+    out = ran(["-m", "medreg", *arguments, "--out", "first"], folder)
+    assert "converged" in out or "flat" in out
+    assert sorted(p.name for p in (folder / "first").iterdir()) == ["moved.nii.gz", "run.json", "transform.tfm"]
+    truth = read_transform(ROOT / "sample_data" / "head_t1_moved.truth.txt")
+    assert (
+        abs(read_transform(folder / "first" / "transform.tfm") - truth).max() < 0.25
+    )  # mm, and 25 mm over a head's radius
+
+
+def test_every_other_command_is_one_of_medreg() -> None:
+    assert COMMANDS
+    assert all(line.startswith("medreg ") for line in COMMANDS)
+
+
+def test_the_other_commands_run_in_their_order(folder: Path) -> None:
+    for line in COMMANDS:
+        ran(["-m", *shlex.split(line)], folder)
+    assert (folder / "t2_on_t1" / "run.json").is_file()
+    assert (folder / "labels_on_t1.nii.gz").is_file()
+
+
+def test_the_python_runs(folder: Path) -> None:
+    assert fences("python")
+    for code in fences("python"):
+        assert ran(["-c", code], folder)
+    assert (folder / "moved.nii.gz").is_file()
