@@ -2,9 +2,9 @@
 
     python benchmarks/interpolation.py --size 190x256x188
 
-A smooth random float32 volume on one oblique grid is resampled onto another through an affine map, by both, on the same
-number of threads. Agreement is the largest difference over the intensity range, in the voxels where both lie inside. Times
-are the best of `--repeats`.
+A smooth random float32 volume on one oblique grid is resampled onto another through an affine map, by both, on the
+same number of threads. Agreement is the largest difference over the intensity range, in the voxels where both lie
+inside. Times are the best of `--repeats`.
 """
 
 from __future__ import annotations
@@ -87,9 +87,8 @@ def main() -> None:
     matrix[:3, :3] = rotation_exp(np.array([0.05, 0.1, -0.1])) * 1.03
     matrix[:3, 3] = 3.1, -4.2, 5.3
     itk = to_itk(image)
-    print(
-        f"{arguments.size} voxels, float32, {arguments.threads} threads, torch {torch.__version__}, {sitk.Version()}\n"
-    )
+    versions = f"torch {torch.__version__}, SimpleITK {sitk.__version__}"
+    print(f"{arguments.size} voxels, float32, {arguments.threads} threads, {versions}\n")
     print("| interpolation | largest relative difference | inside | medreg s | SimpleITK s |")
     print("|---|---|---|---|---|")
     for name, ours, theirs in KERNELS:

@@ -36,11 +36,13 @@ def fences(text: str, language: str) -> list[str]:
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """The words of each `medreg ...` line in a page's blocks of code, fenced or indented, up to a pipe or a redirection."""
-    for line in re.findall(r"^(?: {4}|)(medreg .*)$", text, flags=re.MULTILINE):
-        words = shlex.split(line)
-        ends = [words.index(sign) for sign in (">", "|") if sign in words]
-        yield words[: min(ends, default=len(words))]
+    """The words of each `medreg ...` line in a page's fenced or indented code, up to a pipe or a redirection."""
+    fenced = [line for fence in fences(text, "bash") for line in fence.splitlines()]
+    for line in [*fenced, *re.findall(r"^ {4}(medreg .*)$", text, flags=re.MULTILINE)]:
+        if line.startswith("medreg "):
+            words = shlex.split(line)
+            ends = [words.index(sign) for sign in (">", "|") if sign in words]
+            yield words[: min(ends, default=len(words))]
 
 
 def anchors(text: str) -> set[str]:

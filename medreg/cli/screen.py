@@ -97,7 +97,7 @@ def _unseen(step: Step) -> None:
 
 def _told(step: Step) -> None:
     typer.echo(
-        f"{step.kind:<11} {step.spacing_mm:4g} mm  step {step.number:2d}  metric {step.value:+.6f}  "
+        f"{step.kind:<11} {step.spacing_mm:5.3g} mm  step {step.number:2d}  metric {step.value:+.6f}  "
         f"moved {step.step_mm:8.4f} mm  overlap {step.overlap:4.0%}",
         err=True,
     )

@@ -49,40 +49,71 @@ def regressors(fixed: Tensor, position: Tensor, order: int, powers: int) -> Tens
 
     Fixed values are standardised; positions should lie within about -1 to 1.
     """
-    columns = [torch.ones_like(fixed)]
+    products = _powers(fixed, powers)[:, None] * _monomials(position, order)[None]
+    return products.flatten(0, 1).T
+
+
+def _monomials(position: Tensor, order: int) -> Tensor:
+    """(M, N) all products of up to `order` coordinates, the constant first."""
+    axes = position.T.contiguous()
+    rows = [torch.ones_like(axes[0])]
     for degree in range(1, order + 1):
-        for axes in combinations_with_replacement(range(position.shape[1]), degree):
-            columns.append(position[:, list(axes)].prod(1))
-    monomials = torch.stack(columns, 1)
+        for chosen in combinations_with_replacement(range(len(axes)), degree):
+            rows.append(axes[list(chosen)].prod(0))
+    return torch.stack(rows)
+
+
+def _powers(fixed: Tensor, powers: int) -> Tensor:
+    """(powers + 1, N) powers of the standardised fixed values, each scaled to a root mean square of about 1."""
     standard = (fixed - fixed.mean()) / fixed.std(correction=0).clamp(min=1e-30)
-    return torch.cat([monomials * (standard**power)[:, None] for power in range(powers + 1)], 1)
+    rows = torch.stack([standard**power for power in range(powers + 1)])
+    return rows / rows.square().mean(1, keepdim=True).sqrt().clamp(min=1e-30)
 
 
 class CorrelationMeasure:
-    """`correlation` with its regressors made orthonormal once; samples outside are taken out of the equations."""
+    """`correlation` with its normal equations solved once; samples outside are taken out of them.
+
+    The K regressors are never formed: a product of M monomials and Q powers needs M rows in memory, not M Q.
+    """
 
     def __init__(self, fixed: Tensor, position: Tensor, order: int, powers: int) -> None:
-        design = regressors(fixed, position, order, powers)
-        design /= design.square().mean(0).sqrt().clamp(min=1e-30)
-        strength, directions = torch.linalg.eigh((design.T @ design).double().cpu())
+        self.monomials, self.powers = _monomials(position, order), _powers(fixed, powers)
+        strength, directions = torch.linalg.eigh(self._gram(slice(None)))
         kept = strength > RIDGE * strength[-1]  # a two-valued image's square says nothing that its values do not
-        whiten = directions[:, kept] / strength[kept].sqrt()
-        self.basis = design @ whiten.to(design)
+        self.whiten = directions[:, kept] / strength[kept].sqrt()
 
     def __call__(self, moving: Tensor, weight: Tensor) -> Slope:
         """See `Measure`."""
         count = float(weight.sum().clamp(min=1.0))
         mean = float((weight * moving).sum()) / count
         centred = (moving - mean) * weight
-        share = (self.basis.T @ centred).double()
+        share = self.whiten.T @ self._project(centred)
         outside = weight == 0
         if bool(outside.any()):
-            dropped = self.basis[outside]
-            gram = torch.eye(len(share), dtype=torch.float64, device=share.device) * (1 + 1e-6)
-            share = torch.linalg.solve(gram - (dropped.T @ dropped).double(), share)
-        residual = (centred - self.basis @ share.to(centred)) * weight
+            gram = torch.eye(len(share), dtype=torch.float64) * (1 + RIDGE)
+            share = torch.linalg.solve(gram - self.whiten.T @ self._gram(outside) @ self.whiten, share)
+        residual = centred - self._combine(self.whiten @ share) * weight
         total = float(centred.dot(centred))
         if total <= 0:
             return Slope(1.0, torch.zeros_like(moving), torch.zeros_like(moving))
         value = float(residual.dot(residual)) / total
         return Slope(value, (residual - value * centred) * (2 / total), weight * (2 / total))
+
+    def _project(self, values: Tensor) -> Tensor:
+        """(K,) float64: the sum over samples of each regressor times the values."""
+        return ((self.powers * values) @ self.monomials.T).cpu().double().flatten()
+
+    def _combine(self, coefficients: Tensor) -> Tensor:
+        """(N,) the regressors' sum with these (K,) coefficients."""
+        table = coefficients.view(len(self.powers), -1).to(self.powers.dtype).to(self.powers.device)
+        return (self.powers * (table @ self.monomials)).sum(0)
+
+    def _gram(self, chosen: Tensor | slice) -> Tensor:
+        """(K, K) float64: the sum over the chosen samples of the products of every two regressors."""
+        monomials, powers = self.monomials[:, chosen], self.powers[:, chosen]
+        count = len(powers)
+        upper = {
+            (a, b): (monomials * (powers[a] * powers[b])) @ monomials.T for a in range(count) for b in range(a, count)
+        }
+        rows = [torch.cat([upper[min(a, b), max(a, b)] for b in range(count)], 1) for a in range(count)]
+        return torch.cat(rows).cpu().double()

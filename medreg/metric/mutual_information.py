@@ -112,11 +112,11 @@ class MutualInformationMeasure:
         left = coordinate.floor()
         t = coordinate - left
         flat = self.rows + left.long() - 1
-        counts = torch.zeros(bins * bins, dtype=torch.float64, device=moving.device)
+        counts = torch.zeros(bins * bins, dtype=torch.float64)
         for k, w in enumerate(_spline(t)):
-            counts += _count(flat + k, w * weight, bins * bins)
+            counts += _count(flat + k, w * weight, bins)
         total = float(weight.sum().clamp(min=1.0))
-        joint = (counts / total).cpu().view(bins, bins)
+        joint = (counts / total).view(bins, bins)
         value, table = self._value_and_table(joint)
         lookup = table.to(moving.dtype).to(moving.device).flatten()
         pull = torch.zeros_like(moving)
@@ -141,11 +141,15 @@ class NormalisedMutualInformationMeasure(MutualInformationMeasure):
         return -float(ratio), -(ratio * (joint + TINY).log() - marginal) / both.clamp(min=TINY)
 
 
-def _count(index: Tensor, weight: Tensor, length: int) -> Tensor:
-    """Weighted histogram in float64, deterministic on every device."""
+def _count(index: Tensor, weight: Tensor, bins: int) -> Tensor:
+    """(bins^2,) weighted histogram of `index`, float64 on the CPU; adds in a fixed order on every device."""
     if index.device.type == "cpu":
-        return torch.bincount(index, weights=weight.double(), minlength=length)
-    # bincount and index_add on a GPU add in no fixed order; one-hot matrix products do
-    rows = torch.nn.functional.one_hot(index // 64, length // 64).to(weight.dtype) * weight[:, None]
-    columns = torch.nn.functional.one_hot(index % 64, 64).to(weight.dtype)
-    return (rows.T @ columns).double().flatten()
+        return torch.bincount(index, weights=weight.double(), minlength=bins * bins)
+    return count_by_products(index, weight, bins)
+
+
+def count_by_products(index: Tensor, weight: Tensor, bins: int) -> Tensor:
+    """The same as a product of one-hot matrices: on a GPU, bincount and index_add add in no fixed order."""
+    rows = torch.nn.functional.one_hot(index // bins, bins).to(weight.dtype) * weight[:, None]
+    columns = torch.nn.functional.one_hot(index % bins, bins).to(weight.dtype)
+    return (rows.T @ columns).flatten().cpu().double()

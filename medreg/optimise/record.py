@@ -56,6 +56,7 @@ class StageRecord:
     """All steps of one level, and how they ended.
 
     Attributes:
+        metric: by name; under `metric: auto` the coarsest level is first aligned by mutual information.
         evaluations: how often the metric and its gradient were computed, rejected trials counted.
         seconds: wall time.
     """
@@ -63,6 +64,7 @@ class StageRecord:
     level: int
     spacing_mm: float
     kind: str
+    metric: str
     samples: int
     steps: tuple[Step, ...]
     outcome: Outcome

@@ -48,13 +48,13 @@ def compare(fixed: Tensor, moving: Tensor, inside: Tensor) -> Contrast:
     Background is left out, since that both images are dark outside the body says nothing about their contrasts.
     """
     used = inside & (fixed > threshold(fixed)) & (moving > threshold(moving[inside]))
-    f, m = fixed[used].double(), moving[used].double()
+    f, m = fixed[used].cpu().double(), moving[used].cpu().double()
     if len(f) < BINS * 4 or float(m.var()) == 0 or float(f.var()) == 0:
         return Contrast(0.0, 0.0)
-    rank = torch.empty(len(f), dtype=torch.int64, device=f.device)
-    rank[f.argsort(stable=True)] = torch.arange(len(f), device=f.device)
+    rank = torch.empty(len(f), dtype=torch.int64)
+    rank[f.argsort(stable=True)] = torch.arange(len(f))
     classes = rank * BINS // len(f)
-    count = torch.zeros(BINS, dtype=f.dtype, device=f.device).index_add(0, classes, torch.ones_like(f)).clamp(min=1)
+    count = torch.zeros(BINS, dtype=f.dtype).index_add(0, classes, torch.ones_like(f)).clamp(min=1)
     means = torch.zeros_like(count).index_add(0, classes, m) / count
     total = float((m - m.mean()).square().sum())
     explained = float((count * (means - m.mean()).square()).sum()) / total

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from medreg.metric.measure import Measure
@@ -19,9 +20,6 @@ from medreg.sample import sample_with_gradient
 from medreg.transform.generators import about, exponential, generators
 from medreg.transform.kind import Kind
 from medreg.types import FloatArray
-
-BLOCK = 32_768
-"""Samples whose chain rows are formed at once, so that they stay in the cache."""
 
 
 class SampledProblem:
@@ -43,40 +41,59 @@ class SampledProblem:
 
     def evaluate(self, matrix: FloatArray) -> Evaluation:
         """See `medreg.optimise.problem.Problem`."""
-        samples, d = self.samples, self.moving.grid.dimension
+        samples = self.samples
         linear, index = self._index(matrix)
-        values, gradients, inside = sample_with_gradient(self.moving.volume, index)
+        values, gradients, inside = self._sample(index)
         weight = inside.to(values.dtype)
         if self.mask is not None:
             weight = weight * (sample_with_gradient(self.mask, index).values[0] >= 0.5)
+        slope = self.measure(values, weight)
+        pull = linear.T @ gradients  # d value / d fixed point
+        gradient = ((pull * slope.slope) @ samples.homogeneous).cpu().double().numpy().ravel()
+        curvature = self._curvature(pull, slope.curvature)
         overlap = float(weight.mean())
-        slope = self.measure(values[0], weight)
-        size = d * (d + 1)
-        gradient = np.zeros(size)
-        curvature = np.zeros((size, size))
-        pull = gradients[0] @ linear
-        for lo in range(0, len(index), BLOCK):
-            hi = min(lo + BLOCK, len(index))
-            chain = (pull[lo:hi, :, None] * samples.homogeneous[lo:hi, None, :]).view(hi - lo, size)
-            gradient += (chain.T @ slope.slope[lo:hi]).double().cpu().numpy()
-            curvature += (chain.T @ (chain * slope.curvature[lo:hi, None])).double().cpu().numpy()
         return Evaluation(slope.value, self.basis @ gradient, self.basis @ curvature @ self.basis.T, overlap)
+
+    def _curvature(self, pull: Tensor, weight: Tensor) -> FloatArray:
+        """sum_i w_i (g_i x h_i)(g_i x h_i)^T for pulls g (D, N) and homogeneous points h, as (D(D+1))^2.
+
+        The outer products of g and of h are symmetric, so their distinct entries (6 and 10 in 3D) are enough: one
+        product of (6, N) and (N, 10) instead of (12, N) and (N, 12), whose second factor is the same at every step.
+        """
+        d = len(pull)
+        first, second, place = _distinct(d)
+        products = (pull[first] * pull[second] * weight) @ self.samples.products
+        full = products.cpu().double().numpy()[np.ix_(place.ravel(), _distinct(d + 1)[2].ravel())]
+        return full.reshape(d, d, d + 1, d + 1).transpose(0, 2, 1, 3).reshape(d * (d + 1), d * (d + 1))
+
+    def _sample(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Moving values (N,), their index gradients (D, N), and inside (N,)."""
+        sampled = sample_with_gradient(self.moving.volume, index)
+        return sampled.values[0], sampled.gradients[0].T, sampled.inside
 
     def values(self, matrix: FloatArray) -> tuple[Tensor, Tensor]:
         """(N,) moving values at the samples, and (N,) bool whether each is inside."""
-        sampled = sample_with_gradient(self.moving.volume, self._index(matrix)[1])
-        return sampled.values[0], sampled.inside
+        values, _, inside = self._sample(self._index(matrix)[1])
+        return values, inside
 
     def _index(self, matrix: FloatArray) -> tuple[Tensor, Tensor]:
-        """D index / d fixed point (D, D), and the moving index (N, D) of every sample."""
+        """The derivative of index by fixed point (D, D), and the moving index (N, D) of every sample."""
         d = self.moving.grid.dimension
-        world = self.moving.grid.inverse_affine @ matrix @ about(self.samples.centre, np.eye(d + 1))
+        world = self.moving.grid.inverse_affine @ matrix
         shift = world[:d, :d] @ np.array(self.samples.centre) + world[:d, d]
         like = self.samples.homogeneous
         table = torch.as_tensor(np.column_stack([world[:d, :d], shift]), dtype=like.dtype, device=like.device)
-        return table[:, :d], like @ table.T
+        return table[:, :d], (table @ like.T).T
 
     def move(self, matrix: FloatArray, step: FloatArray) -> FloatArray:
         """See `medreg.optimise.problem.Problem`."""
         moved: FloatArray = matrix @ about(self.samples.centre, exponential(np.tensordot(step, self.generators, 1)))
         return moved
+
+
+def _distinct(n: int) -> tuple[list[int], list[int], NDArray[np.int64]]:
+    """Rows and columns of the distinct entries of a symmetric n x n matrix, and (n, n) which of them stands where."""
+    rows, columns = np.triu_indices(n)
+    place = np.zeros((n, n), dtype=np.int64)
+    place[rows, columns] = place[columns, rows] = np.arange(len(rows))
+    return rows.tolist(), columns.tolist(), place

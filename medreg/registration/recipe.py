@@ -106,7 +106,7 @@ class SGD(_Value):
 
 
 class LBFGS(_Value):
-    """Limited-memory BFGS with a strong-Wolfe line search."""
+    """Limited-memory BFGS with a step that is cut where the metric rises."""
 
     name: Literal["lbfgs"] = "lbfgs"
     history: int = Field(default=10, ge=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -35,6 +36,12 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @cached_property
+    def products(self) -> Tensor:
+        """(N, K) the distinct products h_i h_j, i <= j, of the homogeneous coordinates, rows of the upper triangle."""
+        rows, columns = np.triu_indices(self.homogeneous.shape[1])
+        return self.homogeneous[:, rows.tolist()] * self.homogeneous[:, columns.tolist()]
 
     @property
     def position(self) -> Tensor:
@@ -97,7 +104,7 @@ def draw(
     index = torch.stack(_unravel(flat, grid.size), 1)
     if placement is Placement.SCATTERED:
         index = index + torch.rand(index.shape, generator=generator, dtype=torch.float64) - 0.5
-        values = sample_with_gradient(volume, index.to(volume)).values[0]
+        values = sample_with_gradient(volume, index.to(volume.dtype).to(volume.device)).values[0]
     else:
         values = volume.flatten()[flat.to(volume.device)]
     return _placed(values, index.double(), grid, centre)
@@ -119,7 +126,7 @@ def _placed(values: Tensor, index: Tensor, grid: Grid, centre: tuple[float, ...]
     relative = index @ affine[:d, :d].T + (affine[:d, d] - torch.tensor(centre, dtype=torch.float64))
     radius = float(relative.square().sum(1).mean().sqrt())
     homogeneous = torch.cat([relative, torch.ones(len(relative), 1, dtype=torch.float64)], 1)
-    return Samples(values, homogeneous.to(values), centre, max(radius, 1e-6))
+    return Samples(values, homogeneous.to(values.dtype).to(values.device), centre, max(radius, 1e-6))
 
 
 def centre_of_mass(volume: Tensor, grid: Grid, allowed: Tensor | None = None) -> tuple[float, ...]:
@@ -127,9 +134,9 @@ def centre_of_mass(volume: Tensor, grid: Grid, allowed: Tensor | None = None) ->
 
     Taking the mean off keeps a wide dark background with a small offset from pulling the centre to the grid's middle.
     """
-    weight = (volume[0] - volume.mean()).clamp(min=0)
+    weight = (volume[0] - volume.mean()).clamp(min=0).cpu()  # in float64 below, which not every device has
     if allowed is not None:
-        weight = weight * allowed[0]
+        weight = weight * allowed[0].cpu()
     total = float(weight.sum(dtype=torch.float64))
     if total <= 0:
         return grid.centre
@@ -137,5 +144,5 @@ def centre_of_mass(volume: Tensor, grid: Grid, allowed: Tensor | None = None) ->
     index = []
     for axis in reversed(axes):
         profile = weight.sum([a for a in axes if a != axis], dtype=torch.float64)
-        index.append(float((profile * torch.arange(len(profile), device=profile.device)).sum()) / total)
+        index.append(float((profile * torch.arange(len(profile))).sum()) / total)
     return tuple(grid.to_world(np.array([index]))[0].tolist())

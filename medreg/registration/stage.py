@@ -96,6 +96,7 @@ def run_stage(
         level.number,
         level.settings.spacing_mm,
         str(kind),
+        metric.name,
         len(level.samples),
         tuple(steps),
         outcome,

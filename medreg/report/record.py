@@ -138,6 +138,7 @@ def _level(stage: StageRecord) -> dict[str, Any]:
         "level": stage.level,
         "spacing_mm": stage.spacing_mm,
         "kind": str(stage.kind),
+        "metric": stage.metric,
         "samples": stage.samples,
         "steps": [{name: getattr(step, name) for name in _STEP} for step in stage.steps],
         "outcome": stage.outcome.value,

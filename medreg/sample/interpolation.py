@@ -295,7 +295,7 @@ def _offsets(lows: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
 
 
 def _steps(shape: Sequence[int]) -> tuple[int, ...]:
-    """How far apart in memory two neighbours along x, y(, z) of a flat volume (z, y, x) are; 0 where there is but one."""
+    """How far apart in memory two neighbours along x, y(, z) of a flat (z, y, x) are; 0 on an axis of one voxel."""
     return tuple(prod(shape[len(shape) - k :]) if n > 1 else 0 for k, n in enumerate(reversed(shape)))
 
 

@@ -1,4 +1,4 @@
-"""Correlation that allows for a bias field: numpy's correlation and least squares, gradcheck, and autograd's Hessian."""
+"""Correlation that allows for a bias field: numpy's least squares, gradcheck, and autograd's Hessian."""
 
 from __future__ import annotations
 

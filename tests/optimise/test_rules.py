@@ -1,4 +1,4 @@
-"""Rules that turn gradients into steps: textbook formulas, torch's optimisers, and quadratics that they must minimise."""
+"""Rules that turn gradients into steps: textbook formulas, torch's optimisers, quadratics that they must minimise."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def test_gauss_newton_needs_three_steps_where_its_curvature_is_true(quadratic, r
 def test_past_steps_correct_a_curvature_that_bends_too_sharply(quadratic, run):
     bends = [1.0, 2.0, 5.0]
     problem = quadratic(bends, curvature=30 * np.diag(bends[::-1]))
-    corrected, _ = run(problem, [0.0, 4, 5], GaussNewton(), steps=12)
-    creeping, _ = run(problem, [0.0, 4, 5], GaussNewton(memory=0), steps=12)
+    corrected, _ = run(problem, [0.0, 4, 5], GaussNewton(), steps=16)
+    creeping, _ = run(problem, [0.0, 4, 5], GaussNewton(memory=0), steps=16)
     assert corrected[-1].evaluation.value < 1e-3 * corrected[0].evaluation.value
     assert creeping[-1].evaluation.value > 0.05 * creeping[0].evaluation.value
 
@@ -119,7 +119,7 @@ def test_lbfgs_starts_with_a_millimetre_and_quarters_refused_steps():
 
 
 def torch_steps(optimiser: str, count: int, **settings: float) -> np.ndarray:
-    """(count, 3) steps that torch's optimiser takes on a bent valley from (1, -2, 0.5), its gradient over its first norm."""
+    """(count, 3) steps that torch's optimiser takes from (1, -2, 0.5), its gradient divided by its first norm."""
     x = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64, requires_grad=True)
     rule = getattr(torch.optim, optimiser)([x], **settings)
     steps, scale = [], None
@@ -214,7 +214,7 @@ def test_a_rate_a_hundred_times_too_high_diverges_unless_it_is_clipped(known, ru
     assert fine[-1].evaluation.value < 0.01 * fine[0].evaluation.value
     wild, outcome = run(cliff(known), start, FirstOrder.sgd(100 * rate, momentum), steps=300)
     assert outcome is Outcome.DIVERGED
-    assert wild[-1].evaluation.value > 0.5 * wild[0].evaluation.value
+    assert wild[-1].evaluation.value > 0.01 * wild[0].evaluation.value
     held, outcome = run(cliff(known), start, FirstOrder.sgd(100 * rate, momentum, clip_norm=0.01), steps=300)
     assert outcome is not Outcome.DIVERGED
     assert held[-1].evaluation.value < 0.01 * held[0].evaluation.value

@@ -83,7 +83,7 @@ def to_itk(image: MedImage) -> sitk.Image:
 
 @pytest.fixture
 def by_itk() -> Callable[..., np.ndarray]:
-    """`resample` by SimpleITK: (image, onto, matrix, interpolator, fill) -> voxels in float64 (or the image's integers)."""
+    """`resample` by SimpleITK: (image, onto, matrix, interpolator, fill) -> float64 voxels, or the image's integers."""
 
     def resampled(image: MedImage, onto: Grid, matrix: np.ndarray, interpolator: int, fill: float) -> np.ndarray:
         d = onto.dimension
