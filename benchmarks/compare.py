@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-
 import report
 from report import Run
 from scoring import Case, CasesError, Matrix, Referee, inverse_consistency, read_cases

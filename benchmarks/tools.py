@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
 from scoring import Matrix
 
 PEERS = Path(__file__).resolve().parent / "peers"

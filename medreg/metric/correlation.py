@@ -21,6 +21,9 @@ from medreg.metric.measure import Slope
 RIDGE = 1e-6
 """Directions of the regressors weaker than this share of the strongest are float32 noise, and are left out."""
 
+FLAT = 1e-11
+"""A variance below this share of the mean square is rounding: the image is constant."""
+
 
 def correlation(fixed: Tensor, moving: Tensor, weight: Tensor, basis: Tensor | None = None) -> Tensor:
     """1 - R^2 of the moving values explained by the fixed ones: 0 (fully explained) to 1 (not at all).
@@ -41,7 +44,8 @@ def correlation(fixed: Tensor, moving: Tensor, weight: Tensor, basis: Tensor | N
     centred = moving - mean
     total = (weight * centred**2).sum()
     residual = centred - design @ torch.linalg.solve(gram, weighted.T @ centred)
-    return torch.where(total > 0, (weight * residual**2).sum() / total.clamp(min=1e-30), torch.ones_like(total))
+    varies = total > FLAT * (weight * moving**2).sum()
+    return torch.where(varies, (weight * residual**2).sum() / total.clamp(min=1e-30), torch.ones_like(total))
 
 
 def regressors(fixed: Tensor, position: Tensor, order: int, powers: int) -> Tensor:
@@ -94,7 +98,7 @@ class CorrelationMeasure:
             share = torch.linalg.solve(gram - self.whiten.T @ self._gram(outside) @ self.whiten, share)
         residual = centred - self._combine(self.whiten @ share) * weight
         total = float(centred.dot(centred))
-        if total <= 0:
+        if total <= FLAT * float(moving.dot(moving * weight)):
             return Slope(1.0, torch.zeros_like(moving), torch.zeros_like(moving))
         value = float(residual.dot(residual)) / total
         return Slope(value, (residual - value * centred) * (2 / total), weight * (2 / total))

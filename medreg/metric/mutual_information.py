@@ -24,7 +24,7 @@ class Binning:
 
     def __init__(self, low: float, high: float, bins: int) -> None:
         self.low, self.bins = low, bins
-        self.scale = (bins - 2 * MARGIN) / max(high - low, 1e-30)
+        self.scale = (bins - 2 * MARGIN) / (high - low) if high > low else 0.0  # a constant: one bin, no slope
 
     @staticmethod
     def of(values: Tensor, bins: int) -> Binning:

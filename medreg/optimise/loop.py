@@ -36,12 +36,11 @@ class Stopping:
 
 @dataclass(frozen=True)
 class Accepted:
-    """An accepted step: the matrix after it, the evaluation there, its length, and how many evaluations were made."""
+    """An accepted step: the matrix after it, the evaluation there, and the step's length."""
 
     matrix: FloatArray
     evaluation: Evaluation
     step_mm: float
-    evaluations: int
 
 
 def descend(problem: Problem, start: FloatArray, rule: Rule, stopping: Stopping) -> Iterator[Accepted | Outcome]:
@@ -50,7 +49,7 @@ def descend(problem: Problem, start: FloatArray, rule: Rule, stopping: Stopping)
     The last `Accepted` before the outcome is the best one seen, also for rules that may climb.
     """
     here = problem.evaluate(start)
-    best = current = Accepted(start, here, 0.0, 1)
+    best = current = Accepted(start, here, 0.0)
     yield current
     if not usable(here):
         yield Outcome.NO_OVERLAP if here.overlap < LEAST_OVERLAP else Outcome.DIVERGED
@@ -79,20 +78,18 @@ def descend(problem: Problem, start: FloatArray, rule: Rule, stopping: Stopping)
 
 def _step(problem: Problem, here: Accepted, rule: Rule, stopping: Stopping) -> tuple[Accepted | None, Outcome]:
     """One accepted step and what it means, or None and why there is none."""
-    evaluations = here.evaluations
     for _ in range(8):
         step = rule.propose(here.evaluation)
         if not np.isfinite(step).all():
             return None, Outcome.DIVERGED
         matrix = problem.move(here.matrix, step)
         there = problem.evaluate(matrix)
-        evaluations += 1
         length = float(np.abs(step).max())
         rise = there.value - here.evaluation.value
         if usable(there) and (not rule.monotone or rise <= noise(here.evaluation)):
             rule.learn(step, here.evaluation, there)
             settled = length < stopping.tolerance_mm
-            return Accepted(matrix, there, length, evaluations), Outcome.CONVERGED if settled else Outcome.STEPS_SPENT
+            return Accepted(matrix, there, length), Outcome.CONVERGED if settled else Outcome.STEPS_SPENT
         if not rule.monotone:
             return None, Outcome.NO_OVERLAP if there.overlap < LEAST_OVERLAP else Outcome.DIVERGED
         if length < 4 * stopping.tolerance_mm:

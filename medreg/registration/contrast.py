@@ -47,6 +47,8 @@ def compare(fixed: Tensor, moving: Tensor, inside: Tensor) -> Contrast:
 
     Background is left out, since that both images are dark outside the body says nothing about their contrasts.
     """
+    if not bool(inside.any()):
+        return Contrast(0.0, 0.0)
     used = inside & (fixed > threshold(fixed)) & (moving > threshold(moving[inside]))
     f, m = fixed[used].cpu().double(), moving[used].cpu().double()
     if len(f) < BINS * 4 or float(m.var()) == 0 or float(f.var()) == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from medreg.geometry.grid import Grid
@@ -12,7 +13,7 @@ from medreg.registration import recipe
 from medreg.registration.measures import is_histogram
 from medreg.registration.recipe import Level
 from medreg.sample.binomial import binomial, trimmed
-from medreg.sample.pyramid import factors_of, level_of, mask_level_of
+from medreg.sample.pyramid import factors_of, level_of
 
 COARSEST_SHARE = 24
 """The coarsest voxel is about this many times smaller than the smaller field of view: 8 mm on a head."""
@@ -60,8 +61,7 @@ def filtered(volume: Tensor, mask: Tensor | None, grid: Grid, spacing_mm: float,
     light [1 2 1] / 4 the answer is drawn to where the lattices do not coincide. Axes much coarser than the level, and
     short ones, stay as they are. Histogram metrics scatter their samples instead, which keeps the full contrast.
     """
-    pooled, level = level_of(volume, grid, spacing_mm)
-    share = None if mask is None else mask_level_of(mask, grid, spacing_mm)[0]
+    pooled, share, level = _pooled(volume, mask, grid, spacing_mm)
     if is_histogram(metric):
         return LevelImage(pooled, share, level)
     factors = factors_of(grid, spacing_mm)
@@ -77,6 +77,20 @@ def filtered(volume: Tensor, mask: Tensor | None, grid: Grid, spacing_mm: float,
     return LevelImage(
         binomial(pooled, axes), None if share is None else trimmed(share, axes), Grid.from_affine(size, affine)
     )
+
+
+def _pooled(volume: Tensor, mask: Tensor | None, grid: Grid, spacing_mm: float) -> tuple[Tensor, Tensor | None, Grid]:
+    """Volume and mask at about `spacing_mm`; only voxels in the mask enter a mean, and where there are none stands it.
+
+    So nothing that is masked out reaches a metric, not even through a coarse voxel, an interpolation or a range.
+    """
+    if mask is None:
+        pooled, level = level_of(volume, grid, spacing_mm)
+        return pooled, None, level
+    total, level = level_of(volume * mask, grid, spacing_mm)
+    share = level_of(mask, grid, spacing_mm)[0]
+    mean = total.sum() / share.sum()
+    return torch.where(share > 0, total / share.clamp(min=1e-6), mean), share >= 0.5, level
 
 
 def _mean(values: tuple[float, ...]) -> float:

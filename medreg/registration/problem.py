@@ -30,18 +30,22 @@ class SampledProblem:
         moving: the moving image at this level, with its mask.
         measure: bound to the samples.
         kind: family of transforms; steps stay inside it.
+
+    Attributes:
+        evaluations: how often the metric was computed, for transforms that were rejected too.
     """
 
     def __init__(self, samples: Samples, moving: LevelImage, measure: Measure, kind: Kind) -> None:
         self.samples, self.moving, self.measure = samples, moving, measure
         self.mask = None if moving.mask is None else moving.mask.to(moving.volume.dtype)
         d = moving.grid.dimension
+        self.evaluations = 0
         self.generators = generators(kind, d, samples.radius)
         self.basis = self.generators[:, :d, :].reshape(len(self.generators), -1)
 
     def evaluate(self, matrix: FloatArray) -> Evaluation:
         """See `medreg.optimise.problem.Problem`."""
-        samples = self.samples
+        self.evaluations += 1
         linear, index = self._index(matrix)
         values, gradients, inside = self._sample(index)
         weight = inside.to(values.dtype)
@@ -49,7 +53,7 @@ class SampledProblem:
             weight = weight * (sample_with_gradient(self.mask, index).values[0] >= 0.5)
         slope = self.measure(values, weight)
         pull = linear.T @ gradients  # d value / d fixed point
-        gradient = ((pull * slope.slope) @ samples.homogeneous).cpu().double().numpy().ravel()
+        gradient = ((pull * slope.slope) @ self.samples.homogeneous).cpu().double().numpy().ravel()
         curvature = self._curvature(pull, slope.curvature)
         overlap = float(weight.mean())
         return Evaluation(slope.value, self.basis @ gradient, self.basis @ curvature @ self.basis.T, overlap)
@@ -64,7 +68,8 @@ class SampledProblem:
         first, second, place = _distinct(d)
         products = (pull[first] * pull[second] * weight) @ self.samples.products
         full = products.cpu().double().numpy()[np.ix_(place.ravel(), _distinct(d + 1)[2].ravel())]
-        return full.reshape(d, d, d + 1, d + 1).transpose(0, 2, 1, 3).reshape(d * (d + 1), d * (d + 1))
+        curvature: FloatArray = full.reshape(d, d, d + 1, d + 1).transpose(0, 2, 1, 3).reshape(d * (d + 1), d * (d + 1))
+        return curvature
 
     def _sample(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Moving values (N,), their index gradients (D, N), and inside (N,)."""

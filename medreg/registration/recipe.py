@@ -141,7 +141,7 @@ class Recipe(_Value):
 
     Example:
         >>> Recipe(transform="rigid", metric="mutual_information").metric.bins
-        32
+        48
     """
 
     transform: Kind = Kind.AFFINE
@@ -198,6 +198,7 @@ def job_from(mapping: dict[str, Any], origin: str) -> Job:
     nested = mapping.get("recipe") or {}
     if not isinstance(nested, dict):
         raise RecipeError(f"{origin}: 'recipe' holds a mapping of recipe fields, got {nested!r}")
+    nested = {str(k): v for k, v in nested.items()}  # YAML allows numbers as keys
     flat = {k: v for k, v in mapping.items() if k in recipes}
     try:
         return Job(**{k: v for k, v in mapping.items() if k in jobs}, recipe=Recipe(**{**nested, **flat}))

@@ -134,9 +134,9 @@ def centre_of_mass(volume: Tensor, grid: Grid, allowed: Tensor | None = None) ->
 
     Taking the mean off keeps a wide dark background with a small offset from pulling the centre to the grid's middle.
     """
-    weight = (volume[0] - volume.mean()).clamp(min=0).cpu()  # in float64 below, which not every device has
-    if allowed is not None:
-        weight = weight * allowed[0].cpu()
+    volume = volume.cpu()  # float64 below, which not every device has
+    counts = torch.ones_like(volume) if allowed is None else allowed.cpu().to(volume.dtype)
+    weight = ((volume - (volume * counts).sum() / counts.sum()).clamp(min=0) * counts)[0]
     total = float(weight.sum(dtype=torch.float64))
     if total <= 0:
         return grid.centre

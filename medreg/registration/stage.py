@@ -74,7 +74,8 @@ def run_stage(
     best: Accepted | None = None
     outcome = Outcome.STEPS_SPENT
     stopping = Stopping(level.settings.steps, level.settings.tolerance_mm)
-    for event in descend(level.problem(metric, kind), start, rule_for(optimiser), stopping):
+    problem = level.problem(metric, kind)
+    for event in descend(problem, start, rule_for(optimiser), stopping):
         if isinstance(event, Outcome):
             outcome = event
             continue
@@ -100,7 +101,7 @@ def run_stage(
         len(level.samples),
         tuple(steps),
         outcome,
-        best.evaluations,
+        problem.evaluations,
         time.perf_counter() - begun,
     )
     return StageResult(best.matrix, record)

@@ -119,8 +119,8 @@ def _final(record: Mapping[str, Any]) -> str:
 def _level(level: Mapping[str, Any]) -> str:
     last = level["steps"][-1] if level["steps"] else {"number": 0, "value": float("nan"), "step_mm": float("nan")}
     return (
-        f"{level['kind']} at {level['spacing_mm']:.3g} mm: {last['number']} steps, metric {last['value']:.5f}, last step "
-        f"{last['step_mm']:.4f} mm, {_words(level['outcome'])}, {level['seconds']:.2f} s"
+        f"{level['kind']} at {level['spacing_mm']:.3g} mm: {last['number']} steps, metric {last['value']:.5f}, "
+        f"last step {last['step_mm']:.4f} mm, {_words(level['outcome'])}, {level['seconds']:.2f} s"
     )
 
 

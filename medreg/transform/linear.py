@@ -72,7 +72,7 @@ class LinearTransform:
         """The same for a tensor (N, D), differentiable to the points."""
         import torch
 
-        matrix = torch.as_tensor(self.matrix, dtype=points.dtype, device=points.device)
+        matrix = torch.tensor(self.matrix, dtype=points.dtype, device=points.device)
         d = self.dimension
         return points @ matrix[:d, :d].T + matrix[:d, d]
 

@@ -44,7 +44,7 @@ def known() -> type[Known]:
 
 @pytest.fixture
 def quadratic() -> Callable[..., Known]:
-    """quadratic(bends, curvature): 0 at (3, 3, ...), bending along the axes as told; `curvature` is the true one by default."""
+    """quadratic(bends): 0 at (3, 3, ...), bending so along the axes; `curvature` is the true one by default."""
 
     def make(bends: list[float], curvature: np.ndarray | None = None) -> Known:
         hessian = np.diag(bends)

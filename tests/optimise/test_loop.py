@@ -143,15 +143,6 @@ def test_monotone_rules_never_rise_above_the_noise(known, run, rule):
     assert seen[-1] < 0.01 * seen[0]
 
 
-@pytest.mark.parametrize("rule", [GaussNewton, lambda: FirstOrder.sgd(3.0, 0.0)])
-def test_evaluations_count_what_was_computed_up_to_each_step(known, run, rule):
-    problem = bowl(known)
-    accepted, _ = run(problem, [4.0, 1.0], rule(), steps=5)
-    counts = [a.evaluations for a in accepted]
-    assert counts[0] == 1
-    assert max(counts) == problem.evaluations
-
-
 def test_just_enough_overlap_is_enough(known, run):
     problem = known(lambda x: x @ x, lambda x: 2 * x, 2 * np.eye(2), lambda _: LEAST_OVERLAP)
     assert run(problem, [4.0, 1.0], GaussNewton())[1] is Outcome.CONVERGED

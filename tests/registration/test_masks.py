@@ -67,6 +67,13 @@ def test_a_mask_counts_where_it_is_not_zero_whatever_its_type(flat_pair, furthes
     assert furthest(one.transform, other.transform) == 0
 
 
+@pytest.mark.parametrize("which", ["fixed", "moving"])
+def test_a_mask_does_not_hide_that_the_contrasts_are_the_same(fixed, moved_head, truths, which):
+    images = {"fixed": fixed, "moving": moved_head(truths[Kind.RIGID])}
+    result = register(**images, recipe=Recipe(transform="rigid"), **{f"{which}_mask": box(images[which])})
+    assert result.metric == "correlation", result.metric_reason
+
+
 def test_both_masks_together_find_the_motion(fixed, moved_head, truths, furthest):
     moving = moved_head(truths[Kind.RIGID])
     result = register(fixed, moving, Recipe(transform="rigid"), fixed_mask=box(fixed), moving_mask=box(moving))

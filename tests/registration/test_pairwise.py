@@ -1,7 +1,7 @@
 """Registration end to end on scans of the digital head: the known motion is the oracle.
 
-Errors are the largest over 200 points of the head. Voxels are 4 mm with 2 % noise: 0.25 mm is a 16th of a voxel, 0.5 mm an
-8th.
+Errors are the largest over 200 points of the head. Voxels are 4 mm with 2 % noise: 0.25 mm is a 16th of a voxel,
+0.5 mm an 8th.
 """
 
 from __future__ import annotations

@@ -109,10 +109,10 @@ def test_samples_that_land_out_of_the_moving_mask_do_not_count(texture):
     mask[..., 8:18] = True
     problem = made(fixed, moving, METRICS[0], Kind.RIGID, mask)
     index = moving.grid.to_index(problem.samples.homogeneous[:, :-1].numpy() + problem.samples.centre)
-    counts = (index[:, 0] >= 7.5) & (index[:, 0] <= 17.5)
-    here = problem.evaluate(np.eye(4))
-    size = np.array(moving.size) - 0.5
-    assert here.overlap == pytest.approx((counts & ((index >= -0.5) & (index < size)).all(1)).mean(), abs=2e-3)
+    inside = ((index >= -0.5) & (index < np.array(moving.size) - 0.5)).all(1)
+    whole = inside & (index[:, 0] >= 8) & (index[:, 0] <= 17)  # both neighbours in the mask
+    half = inside & (index[:, 0] > 7.49) & (index[:, 0] < 17.51)
+    assert 0 < whole.mean() <= problem.evaluate(np.eye(4)).overlap <= half.mean() < inside.mean()
 
 
 def test_float32_images_give_the_gradient_of_float64_ones(texture):
@@ -124,18 +124,6 @@ def test_float32_images_give_the_gradient_of_float64_ones(texture):
         wanted, got = double.evaluate(matrix), made(*single, metric, Kind.AFFINE).evaluate(matrix)
         assert got.value == pytest.approx(wanted.value, abs=2e-4)
         np.testing.assert_allclose(got.gradient, wanted.gradient, atol=5e-3 * np.abs(wanted.gradient).max())
-
-
-def test_many_samples_are_summed_in_blocks_alike(texture, monkeypatch):
-    from medreg.registration import problem as module
-
-    problem = made(texture(3, seed=0), texture(3, seed=1), METRICS[0], Kind.AFFINE)
-    matrix = somewhere(problem)
-    whole = problem.evaluate(matrix)
-    monkeypatch.setattr(module, "BLOCK", 97)
-    parts = problem.evaluate(matrix)
-    np.testing.assert_allclose(parts.gradient, whole.gradient, atol=1e-12)
-    np.testing.assert_allclose(parts.curvature, whole.curvature, atol=1e-12)
 
 
 @FAMILIES
