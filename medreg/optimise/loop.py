@@ -36,20 +36,21 @@ class Stopping:
 
 @dataclass(frozen=True)
 class Accepted:
-    """An accepted step: the matrix after it, the evaluation there, and the step's length."""
+    """An accepted step: the matrix after it, the evaluation there, the step's length, and how many came before."""
 
     matrix: FloatArray
     evaluation: Evaluation
     step_mm: float
+    number: int
 
 
 def descend(problem: Problem, start: FloatArray, rule: Rule, stopping: Stopping) -> Iterator[Accepted | Outcome]:
     """Yield the start (step 0), each accepted step, and last the outcome.
 
-    The last `Accepted` before the outcome is the best one seen, also for rules that may climb.
+    The last `Accepted` before the outcome is the best one seen: a rule that climbed has its best step yielded again.
     """
     here = problem.evaluate(start)
-    best = current = Accepted(start, here, 0.0)
+    best = current = Accepted(start, here, 0.0, 0)
     yield current
     if not usable(here):
         yield Outcome.NO_OVERLAP if here.overlap < LEAST_OVERLAP else Outcome.DIVERGED
@@ -89,7 +90,9 @@ def _step(problem: Problem, here: Accepted, rule: Rule, stopping: Stopping) -> t
         if usable(there) and (not rule.monotone or rise <= noise(here.evaluation)):
             rule.learn(step, here.evaluation, there)
             settled = length < stopping.tolerance_mm
-            return Accepted(matrix, there, length), Outcome.CONVERGED if settled else Outcome.STEPS_SPENT
+            return Accepted(
+                matrix, there, length, here.number + 1
+            ), Outcome.CONVERGED if settled else Outcome.STEPS_SPENT
         if not rule.monotone:
             return None, Outcome.NO_OVERLAP if there.overlap < LEAST_OVERLAP else Outcome.DIVERGED
         if length < 4 * stopping.tolerance_mm:

@@ -71,7 +71,7 @@ class GaussNewton:
 
 
 class LBFGS:
-    """Limited-memory BFGS (doi:10.1007/BF01589116) with step halving."""
+    """Limited-memory BFGS (doi:10.1007/BF01589116) whose step is quartered where the metric rises."""
 
     monotone = True
 

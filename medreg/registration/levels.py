@@ -12,7 +12,7 @@ from medreg.geometry.grid import Grid
 from medreg.registration import recipe
 from medreg.registration.measures import is_histogram
 from medreg.registration.recipe import Level
-from medreg.sample.binomial import binomial, trimmed
+from medreg.sample.binomial import binomial
 from medreg.sample.pyramid import factors_of, level_of
 
 COARSEST_SHARE = 24
@@ -74,9 +74,8 @@ def filtered(volume: Tensor, mask: Tensor | None, grid: Grid, spacing_mm: float,
     affine = level.affine.copy()
     affine[:-1, -1] += affine[:-1, alone].sum(1)
     size = [n - 2 * (k in alone) for k, n in enumerate(level.size)]
-    return LevelImage(
-        binomial(pooled, axes), None if share is None else trimmed(share, axes), Grid.from_affine(size, affine)
-    )
+    clean = None if share is None else binomial(share.to(pooled.dtype), axes) > 0.999  # no voxel out of the mask in it
+    return LevelImage(binomial(pooled, axes), clean, Grid.from_affine(size, affine))
 
 
 def _pooled(volume: Tensor, mask: Tensor | None, grid: Grid, spacing_mm: float) -> tuple[Tensor, Tensor | None, Grid]:
@@ -87,7 +86,7 @@ def _pooled(volume: Tensor, mask: Tensor | None, grid: Grid, spacing_mm: float) 
     if mask is None:
         pooled, level = level_of(volume, grid, spacing_mm)
         return pooled, None, level
-    total, level = level_of(volume * mask, grid, spacing_mm)
+    total, level = level_of(torch.where(mask > 0, volume, 0.0), grid, spacing_mm)
     share = level_of(mask, grid, spacing_mm)[0]
     mean = total.sum() / share.sum()
     return torch.where(share > 0, total / share.clamp(min=1e-6), mean), share >= 0.5, level

@@ -83,7 +83,7 @@ class _Pair:
             )
         self.recipe = asked
         self.fixed_grid, self.moving_grid = fixed.grid, moving.grid
-        self.fixed, self.moving = scalar(fixed), scalar(moving)
+        self.fixed, self.moving = varied(fixed), varied(moving)
         self.fixed_mask, self.moving_mask = _mask(fixed_mask, fixed), _mask(moving_mask, moving)
         self.settings = asked.levels or default_levels(fixed.grid, moving.grid)
         self.centre: tuple[float, ...] = fixed.grid.centre
@@ -153,6 +153,19 @@ def _kinds(kind: Kind) -> tuple[Kind, ...]:
     if kind in (Kind.SIMILARITY, Kind.AFFINE):
         return (Kind.RIGID, kind)
     return (kind,)
+
+
+def varied(image: MedImage) -> Tensor:
+    """`scalar(image)`, which must not be constant.
+
+    Raises:
+        ImageError: when every voxel has the same value.
+    """
+    data = scalar(image)
+    low, high = torch.aminmax(data)
+    if not bool(low < high):
+        raise ImageError(f"{image.name} is constant, every voxel is {float(low):g}: there is nothing to align")
+    return data
 
 
 def scalar(image: MedImage) -> Tensor:

@@ -47,10 +47,8 @@ class SampledProblem:
         """See `medreg.optimise.problem.Problem`."""
         self.evaluations += 1
         linear, index = self._index(matrix)
-        values, gradients, inside = self._sample(index)
-        weight = inside.to(values.dtype)
-        if self.mask is not None:
-            weight = weight * (sample_with_gradient(self.mask, index).values[0] >= 0.5)
+        values, gradients, counts = self._sample(index)
+        weight = counts.to(values.dtype)
         slope = self.measure(values, weight)
         pull = linear.T @ gradients  # d value / d fixed point
         gradient = ((pull * slope.slope) @ self.samples.homogeneous).cpu().double().numpy().ravel()
@@ -72,14 +70,17 @@ class SampledProblem:
         return curvature
 
     def _sample(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Moving values (N,), their index gradients (D, N), and inside (N,)."""
+        """Moving values (N,), their index gradients (D, N), and (N,) bool which are inside the image and its mask."""
         sampled = sample_with_gradient(self.moving.volume, index)
-        return sampled.values[0], sampled.gradients[0].T, sampled.inside
+        counts = sampled.inside
+        if self.mask is not None:
+            counts = counts & (sample_with_gradient(self.mask, index).values[0] >= 0.5)
+        return sampled.values[0], sampled.gradients[0].T, counts
 
     def values(self, matrix: FloatArray) -> tuple[Tensor, Tensor]:
-        """(N,) moving values at the samples, and (N,) bool whether each is inside."""
-        values, _, inside = self._sample(self._index(matrix)[1])
-        return values, inside
+        """(N,) moving values at the samples, and (N,) bool which of them count."""
+        values, _, counts = self._sample(self._index(matrix)[1])
+        return values, counts
 
     def _index(self, matrix: FloatArray) -> tuple[Tensor, Tensor]:
         """The derivative of index by fixed point (D, D), and the moving index (N, D) of every sample."""

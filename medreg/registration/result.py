@@ -30,7 +30,7 @@ class Result:
         stages: every level, coarse to fine.
         outcome: how the last stage ended.
         recipe: what was asked.
-        seconds: wall time per phase: "pyramid", "start", "optimise".
+        seconds: wall time per phase: "start", "optimise".
     """
 
     transform: LinearTransform

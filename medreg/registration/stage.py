@@ -46,18 +46,23 @@ class PairLevel:
 class StageResult:
     """Where a stage ended, and its record."""
 
-    matrix: FloatArray
+    best: Accepted
     record: StageRecord
 
     @property
+    def matrix(self) -> FloatArray:
+        """The best transform that was seen."""
+        return self.best.matrix
+
+    @property
     def value(self) -> float:
-        """The metric at the end."""
-        return self.record.steps[-1].value
+        """The metric there."""
+        return self.best.evaluation.value
 
     @property
     def overlap(self) -> float:
-        """The share of samples inside the moving image at the end."""
-        return self.record.steps[-1].overlap
+        """The share of samples inside the moving image there."""
+        return self.best.evaluation.overlap
 
 
 def run_stage(
@@ -80,11 +85,13 @@ def run_stage(
             outcome = event
             continue
         best = event
+        if event.number < len(steps):  # the best of a rule that climbed, seen before
+            continue
         step = Step(
             level.number,
             level.settings.spacing_mm,
             str(kind),
-            len(steps),
+            event.number,
             event.evaluation.value,
             event.step_mm,
             event.evaluation.overlap,
@@ -104,4 +111,4 @@ def run_stage(
         problem.evaluations,
         time.perf_counter() - begun,
     )
-    return StageResult(best.matrix, record)
+    return StageResult(best, record)

@@ -18,10 +18,3 @@ def binomial(volume: Tensor, axes: Sequence[int]) -> Tensor:
             n = volume.shape[axis]
             volume = (volume.narrow(axis, 1, n - 1) + volume.narrow(axis, 0, n - 1)).mul_(0.5)
     return volume
-
-
-def trimmed(volume: Tensor, axes: Sequence[int]) -> Tensor:
-    """The volume without its outermost voxels along `axes`: what `binomial` leaves of a mask."""
-    for axis in axes:
-        volume = volume.narrow(axis, 1, volume.shape[axis] - 2)
-    return volume

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import convolve1d
 
-from medreg.sample.binomial import binomial, trimmed
+from medreg.sample.binomial import binomial
 
 
 @pytest.mark.parametrize("axes", [(1,), (2,), (-1,), (1, 2), (3, 1), (1, 2, 3)])
@@ -26,17 +26,6 @@ def test_binomial_leaves_its_input_alone():
     binomial(volume, (1, 2))
     assert torch.equal(volume, before)
     assert torch.equal(binomial(volume, ()), before)
-
-
-def test_trimmed_keeps_the_voxels_that_binomial_keeps():
-    places = torch.arange(2 * 5 * 6.0).reshape(
-        2, 5, 6
-    )  # linear in the index, so the filter gives each its own value back
-    torch.testing.assert_close(binomial(places, (1, 2)), trimmed(places, (1, 2)))
-    mask = torch.zeros(1, 5, 6, dtype=torch.bool)
-    mask[0, 1, 1] = True
-    assert trimmed(mask, (1, 2)).dtype == torch.bool
-    assert trimmed(mask, (1, 2)).nonzero().tolist() == [[0, 0, 0]]
 
 
 def test_binomial_halves_the_noise_by_the_sum_of_its_squared_taps():
