@@ -10,7 +10,7 @@ Conventions, stated once and never mixed:
 
     fixed, moving = medreg.read_image("fixed.nii.gz"), medreg.read_image("moving.nii.gz")
     result = medreg.register(fixed, moving, medreg.Recipe(transform="rigid"))
-    moved = medreg.resample(moving, onto=fixed.grid, through=result.transform.matrix)
+    moved = medreg.resample(moving, onto=fixed.grid, through=result.transform)
 
 Names below are imported on first use, so that `import medreg` stays instant.
 """

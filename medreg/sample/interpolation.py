@@ -22,6 +22,7 @@ from torch import Tensor
 from medreg.errors import ImageError
 from medreg.sample.gathering import weighted_gather
 from medreg.sample.kernels import cubic_weights, lanczos_weights, linear_weights
+from medreg.sample.sharing import points_at_once, shared
 from medreg.sample.spline import spline_coefficients
 
 
@@ -190,23 +191,11 @@ def sample_with_gradient(volume: Tensor, index: Tensor) -> Sampled:
     """
     with torch.no_grad():
         _check_index(volume, index)
-        pieces = [_with_gradient(volume, piece) for piece in torch.split(index, points_at_once(index))]
+        pieces = shared(lambda piece: _with_gradient(volume, piece), torch.split(index, points_at_once(index)), index)
         if len(pieces) == 1:
             return pieces[0]
         values, gradients, inside = zip(*pieces, strict=True)
         return Sampled(torch.cat(values, 1), torch.cat([g.mT for g in gradients], 2).mT, torch.cat(inside))
-
-
-def points_at_once(*tensors: Tensor) -> int:
-    """How many points to sample in one step of work on these tensors: few on a CPU, millions elsewhere.
-
-    Below torch's grain of 32,768 elements an operation runs on the calling thread, and its temporaries stay in the
-    cache. On two quiet cores that is as fast as torch's own threads. On busy ones each of the sixty operations would
-    wait for a thread to be scheduled: 5 to 8 ms an operation were measured, where all of them take 15 ms. With autograd
-    each step costs a gradient the size of the volume, so there the steps are large.
-    """
-    tracked = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    return 32_000 if tensors[0].device.type == "cpu" and not tracked else 4_000_000
 
 
 def _with_gradient(volume: Tensor, index: Tensor) -> Sampled:

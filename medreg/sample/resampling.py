@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor
 from medreg.errors import TransformError
 from medreg.geometry.grid import Grid
 from medreg.image import MedImage
-from medreg.sample.interpolation import LINEAR, ZERO, Interpolation, Outside, Sampler, points_at_once
+from medreg.sample.interpolation import LINEAR, ZERO, Interpolation, Outside, Sampler
+from medreg.sample.sharing import points_at_once, shared
 from medreg.types import FloatArray
 
 
@@ -24,7 +26,20 @@ class PointMap(Protocol):
         ...
 
 
-Through: TypeAlias = FloatArray | Tensor | PointMap | None
+@runtime_checkable
+class HasMatrix(Protocol):
+    """A linear transform: its matrix serves faster than its points."""
+
+    @property
+    def matrix(self) -> FloatArray:
+        """Homogeneous (D+1) x (D+1), fixed to moving points, LPS mm."""
+        ...
+
+
+Chunk: TypeAlias = Callable[[], Sequence[Tensor]]
+"""Makes one tensor (n,) of coordinates an axis, when it is its turn."""
+
+Through: TypeAlias = FloatArray | Tensor | HasMatrix | PointMap | None
 
 
 def resample(
@@ -40,7 +55,8 @@ def resample(
         image: the moving image, any dtype; all of its channels or frames are resampled.
         onto: the fixed grid.
         through: where points of the fixed world lie in the image's world (ITK's sense): a homogeneous (D+1) x (D+1)
-            matrix (numpy or tensor, affine or projective), an object with `map_points`, or None for the same world.
+            matrix (numpy or tensor, affine or projective), a transform (with `matrix` or `map_points`), or None for the
+            same world.
         interpolation: the kernel; `Nearest` keeps the dtype, the others return floating point.
         outside: what points outside the image get.
 
@@ -55,22 +71,23 @@ def resample(
     if image.dimension != d:
         raise TransformError(f"{image.name}: has {image.dimension} axes, the grid to resample onto has {d}")
     sampler = Sampler(image.data, interpolation, outside)
-    with_grad = [image.data, *([through] if isinstance(through, Tensor) else [])]
-    parts = (sampler.at_axes(axes) for axes in _indices(image, onto, through, points_at_once(*with_grad)))
-    return MedImage.on(onto, _gathered(parts, onto.shape), image.leading, image.metadata)
+    involved = [t for t in (image.data, through, getattr(outside, "value", None)) if isinstance(t, Tensor)]
+    chunks = list(_indices(image, onto, through, points_at_once(*involved)))
+    parts = shared(lambda chunk: sampler.at_axes(chunk()), chunks, *involved)
+    return MedImage.on(onto, torch.cat(parts, 1).view(-1, *onto.shape), image.leading, image.metadata)
 
 
-def _indices(image: MedImage, onto: Grid, through: Through, at_once: int) -> Iterator[Sequence[Tensor]]:
-    """Fractional indices into `image` of the voxels of `onto`: one tensor an axis, a chunk of them at a time."""
+def _indices(image: MedImage, onto: Grid, through: Through, at_once: int) -> Iterator[Chunk]:
+    """Fractional indices into `image` of the voxels of `onto`, a chunk of them at a time."""
     device = image.data.device
     # Apple's GPUs have no float64: there an index is right to 1e-5 voxel
     dtype = torch.float32 if device.type == "mps" else torch.float64
     to_index = torch.tensor(image.grid.inverse_affine, dtype=dtype, device=device)
     to_world = torch.tensor(onto.affine, dtype=dtype, device=device)
-    if isinstance(through, PointMap):
-        for axes in _mapped_rows(to_world, onto, at_once):
-            points = through.map_points(torch.stack(axes, -1))
-            yield (points.to(dtype) @ to_index[:-1, :-1].T + to_index[:-1, -1]).unbind(-1)
+    if isinstance(through, HasMatrix):
+        through = through.matrix
+    elif isinstance(through, PointMap):
+        yield from (partial(_mapped_by, through, to_index, chunk) for chunk in _mapped_rows(to_world, onto, at_once))
         return
     if through is not None:
         n = len(to_world)
@@ -81,8 +98,14 @@ def _indices(image: MedImage, onto: Grid, through: Through, at_once: int) -> Ite
     yield from _mapped_rows(to_index @ to_world, onto, at_once)
 
 
-def _mapped_rows(matrix: Tensor, grid: Grid, at_once: int) -> Iterator[list[Tensor]]:
-    """Where the homogeneous `matrix` takes the voxel indices of `grid`: one tensor an axis, a chunk of rows at a time.
+def _mapped_by(through: PointMap, to_index: Tensor, chunk: Chunk) -> Sequence[Tensor]:
+    """The indices of a chunk of world points that `through` has mapped."""
+    points = through.map_points(torch.stack(list(chunk()), -1)).to(to_index.dtype)
+    return (points @ to_index[:-1, :-1].T + to_index[:-1, -1]).unbind(-1)
+
+
+def _mapped_rows(matrix: Tensor, grid: Grid, at_once: int) -> Iterator[Chunk]:
+    """Where the homogeneous `matrix` takes the voxel indices of `grid`, a chunk of rows at a time.
 
     A row along x is where its first voxel goes, plus multiples of one step: one addition an element.
     """
@@ -93,20 +116,9 @@ def _mapped_rows(matrix: Tensor, grid: Grid, at_once: int) -> Iterator[list[Tens
     along = matrix[:, :1] * torch.arange(nx, dtype=matrix.dtype, device=matrix.device)
     bottom = matrix[d].tolist()
     projective = bottom != [0.0] * d + [1.0] or matrix.requires_grad
-    for start in torch.split(starts, max(1, at_once // nx), 1):
+
+    def mapped(start: Tensor) -> Sequence[Tensor]:
         axes = [(start[k][:, None] + along[k]).flatten() for k in range(d + projective)]
-        yield [x / axes[d] for x in axes[:d]] if projective else axes
+        return [x / axes[d] for x in axes[:d]] if projective else axes
 
-
-def _gathered(parts: Iterator[Tensor], shape: tuple[int, ...]) -> Tensor:
-    """The chunks (C, n) put together to (C, *shape)."""
-    first = next(parts)
-    if first.requires_grad:
-        return torch.cat([first, *parts], 1).view(-1, *shape)
-    whole = first.new_empty(len(first), torch.Size(shape).numel())
-    whole[:, : first.shape[1]] = first
-    start = first.shape[1]
-    for part in parts:
-        whole[:, start : start + part.shape[1]] = part
-        start += part.shape[1]
-    return whole.view(-1, *shape)
+    yield from (partial(mapped, start) for start in torch.split(starts, max(1, at_once // nx), 1))
