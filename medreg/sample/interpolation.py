@@ -121,7 +121,7 @@ def sample(volume: Tensor, index: Tensor, interpolation: Interpolation = LINEAR,
         return torch.stack([sample(v, i, interpolation, outside) for v, i in zip(volume, index, strict=True)])
     _check_index(volume, index)
     sampler = Sampler(volume, interpolation, outside)
-    pieces = [sampler.at(piece) for piece in torch.split(index, points_at_once(volume, index))]
+    pieces = [sampler.at(piece) for piece in torch.split(index, points_at_once(len(index), volume, index))]
     return torch.cat(pieces, 1) if len(pieces) > 1 else pieces[0]
 
 
@@ -191,7 +191,9 @@ def sample_with_gradient(volume: Tensor, index: Tensor) -> Sampled:
     """
     with torch.no_grad():
         _check_index(volume, index)
-        pieces = shared(lambda piece: _with_gradient(volume, piece), torch.split(index, points_at_once(index)), index)
+        pieces = shared(
+            lambda piece: _with_gradient(volume, piece), torch.split(index, points_at_once(len(index), index)), index
+        )
         if len(pieces) == 1:
             return pieces[0]
         values, gradients, inside = zip(*pieces, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from math import prod
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -72,7 +73,7 @@ def resample(
         raise TransformError(f"{image.name}: has {image.dimension} axes, the grid to resample onto has {d}")
     sampler = Sampler(image.data, interpolation, outside)
     involved = [t for t in (image.data, through, getattr(outside, "value", None)) if isinstance(t, Tensor)]
-    chunks = list(_indices(image, onto, through, points_at_once(*involved)))
+    chunks = list(_indices(image, onto, through, points_at_once(prod(onto.size), *involved)))
     parts = shared(lambda chunk: sampler.at_axes(chunk()), chunks, *involved)
     return MedImage.on(onto, torch.cat(parts, 1).view(-1, *onto.shape), image.leading, image.metadata)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from threading import Barrier
 from typing import TypeVar
 
 import torch
@@ -14,24 +15,30 @@ Part = TypeVar("Part")
 Done = TypeVar("Done")
 
 
-def points_at_once(*tensors: Tensor) -> int:
-    """How many points to sample in one step of work on these tensors: few on a CPU, millions elsewhere.
+LEAST, MOST = 32_000, 128_000
+"""Points of one share: below the first torch uses one thread anyway, above the second temporaries leave the cache."""
 
-    Below torch's grain of 32,768 elements an operation runs on the calling thread, and its temporaries stay in the
-    cache. Torch's own threads would meet at a barrier after each of sixty operations, and on a busy core wait there for
-    a thread to be scheduled: 5 to 8 ms an operation were measured, where all of them take 15 ms. With autograd each
-    step costs a gradient the size of the volume, so there the steps are large.
+
+def points_at_once(count: int, *tensors: Tensor) -> int:
+    """How many of `count` points to sample in one step of work on these tensors: few on a CPU, millions elsewhere.
+
+    Torch's own threads would meet at a barrier after each of sixty operations, and on a busy core wait there for a
+    thread to be scheduled: 5 to 8 ms an operation were measured, where all of them take 15 ms. With autograd each step
+    costs a gradient the size of the volume, so there the steps are large.
     """
-    return 32_000 if _is_light(tensors) else 4_000_000
+    if not _is_light(tensors):
+        return 4_000_000
+    return min(MOST, max(LEAST, -(-count // torch.get_num_threads())))
 
 
 def shared(work: Callable[[Part], Done], parts: Sequence[Part], *tensors: Tensor) -> list[Done]:
     """`work` done on every part, in their order; on a CPU by as many Python threads as torch may use.
 
-    The threads meet once, at the end. Serial where a gradient is tracked or the tensors are on another device.
+    Each of them works alone, and they meet once, at the end: on two cores half the time of one thread, and half that
+    of torch's own two. Serial where a gradient is tracked or the tensors are on another device.
     """
-    threads = min(torch.get_num_threads(), len(parts))
-    if threads < 2 or not _is_light(tensors):
+    threads = torch.get_num_threads()
+    if threads < 2 or len(parts) < 2 or not _is_light(tensors):
         return [work(part) for part in parts]
 
     def silently(part: Part) -> Done:
@@ -43,7 +50,19 @@ def shared(work: Callable[[Part], Done], parts: Sequence[Part], *tensors: Tensor
 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="medreg-sample")
+    """Threads in which torch uses no threads of its own."""
+    together = Barrier(threads + 1)
+
+    def alone() -> None:
+        torch.set_num_threads(1)  # OpenMP keeps this for each thread
+        together.wait()
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="medreg-sample", initializer=alone)
+    for _ in range(threads):
+        pool.submit(int)
+    together.wait()
+    torch.set_num_threads(threads)  # what threads that others start later begin with
+    return pool
 
 
 def _is_light(tensors: Sequence[Tensor]) -> bool:
