@@ -17,12 +17,16 @@ import torch
 from torch import Tensor
 
 from medreg.metric.measure import Slope
+from medreg.sample.sharing import shared
 
 RIDGE = 1e-6
 """Directions of the regressors weaker than this share of the strongest are float32 noise, and are left out."""
 
 FLAT = 1e-11
 """A variance below this share of the mean square is rounding: the image is constant."""
+
+SHARE = 16_000
+"""Samples whose products are formed at once, so that they stay in the cache."""
 
 
 def correlation(fixed: Tensor, moving: Tensor, weight: Tensor, basis: Tensor | None = None) -> Tensor:
@@ -115,9 +119,14 @@ class CorrelationMeasure:
     def _gram(self, chosen: Tensor | slice) -> Tensor:
         """(K, K) float64: the sum over the chosen samples of the products of every two regressors."""
         monomials, powers = self.monomials[:, chosen], self.powers[:, chosen]
-        count = len(powers)
-        upper = {
-            (a, b): (monomials * (powers[a] * powers[b])) @ monomials.T for a in range(count) for b in range(a, count)
-        }
-        rows = [torch.cat([upper[min(a, b), max(a, b)] for b in range(count)], 1) for a in range(count)]
-        return torch.cat(rows).cpu().double()
+        parts = list(zip(torch.split(monomials, SHARE, 1), torch.split(powers, SHARE, 1), strict=True))
+        return torch.stack(shared(_products, parts, monomials)).sum(0)
+
+
+def _products(part: tuple[Tensor, Tensor]) -> Tensor:
+    """(K, K) float64: the products of every two regressors, summed over a share of the samples."""
+    monomials, powers = part
+    count = len(powers)
+    upper = {(a, b): (monomials * (powers[a] * powers[b])) @ monomials.T for a in range(count) for b in range(a, count)}
+    rows = [torch.cat([upper[min(a, b), max(a, b)] for b in range(count)], 1) for a in range(count)]
+    return torch.cat(rows).cpu().double()

@@ -54,28 +54,47 @@ class LevelImage:
     grid: Grid
 
 
-def filtered(volume: Tensor, mask: Tensor | None, grid: Grid, spacing_mm: float, metric: recipe.Metric) -> LevelImage:
-    """Pool an image to about `spacing_mm`; for least-squares metrics also smooth the axes that pooling left alone.
+class Pyramid:
+    """One image at every level that is asked for; the last level's means are kept, since stages share them.
 
-    Least squares weighs noise by its variance, and interpolation lowers the variance off the voxel centres; without the
-    light [1 2 1] / 4 the answer is drawn to where the lattices do not coincide. Axes much coarser than the level, and
-    short ones, stay as they are. Histogram metrics scatter their samples instead, which keeps the full contrast.
+    Args:
+        volume: (1, z, y, x) float32.
+        mask: (1, z, y, x) float32 of 0 and 1, or None where all counts.
+        grid: where the voxels lie.
     """
-    pooled, share, level = _pooled(volume, mask, grid, spacing_mm)
-    if is_histogram(metric):
-        return LevelImage(pooled, share, level)
-    factors = factors_of(grid, spacing_mm)
-    alone = [
-        k
-        for k in range(grid.dimension)
-        if factors[k] == 1 and grid.spacing[k] <= 1.5 * spacing_mm and grid.size[k] >= SHORT
-    ]
-    axes = [pooled.ndim - 1 - k for k in alone]
-    affine = level.affine.copy()
-    affine[:-1, -1] += affine[:-1, alone].sum(1)
-    size = [n - 2 * (k in alone) for k, n in enumerate(level.size)]
-    clean = None if share is None else binomial(share.to(pooled.dtype), axes) > 0.999  # no voxel out of the mask in it
-    return LevelImage(binomial(pooled, axes), clean, Grid.from_affine(size, affine))
+
+    def __init__(self, volume: Tensor, mask: Tensor | None, grid: Grid) -> None:
+        self.volume, self.mask, self.grid = volume, mask, grid
+        self._last: tuple[float, LevelImage] | None = None
+
+    def at(self, spacing_mm: float, metric: recipe.Metric) -> LevelImage:
+        """The image pooled to about `spacing_mm`; for least squares the axes that pooling left alone are smoothed.
+
+        Least squares weighs noise by its variance, and interpolation lowers the variance off the voxel centres; without
+        the light [1 2 1] / 4 the answer is drawn to where the lattices do not coincide. Axes much coarser than the
+        level, and short ones, stay as they are. Histogram metrics scatter their samples instead, which keeps the full
+        contrast.
+        """
+        if self._last is None or self._last[0] != spacing_mm:
+            self._last = spacing_mm, LevelImage(*_pooled(self.volume, self.mask, self.grid, spacing_mm))
+        pooled = self._last[1]
+        return pooled if is_histogram(metric) else self._smoothed(pooled, spacing_mm)
+
+    def _smoothed(self, pooled: LevelImage, spacing_mm: float) -> LevelImage:
+        grid, factors = self.grid, factors_of(self.grid, spacing_mm)
+        alone = [
+            k
+            for k in range(grid.dimension)
+            if factors[k] == 1 and grid.spacing[k] <= 1.5 * spacing_mm and grid.size[k] >= SHORT
+        ]
+        axes = [grid.dimension - k for k in alone]
+        affine = pooled.grid.affine.copy()
+        affine[:-1, -1] += affine[:-1, alone].sum(1)
+        size = [n - 2 * (k in alone) for k, n in enumerate(pooled.grid.size)]
+        clean = None
+        if pooled.mask is not None:  # no voxel out of the mask may enter one that counts
+            clean = binomial(pooled.mask.to(pooled.volume.dtype), axes) > 0.999
+        return LevelImage(binomial(pooled.volume, axes), clean, Grid.from_affine(size, affine))
 
 
 def _pooled(volume: Tensor, mask: Tensor | None, grid: Grid, spacing_mm: float) -> tuple[Tensor, Tensor | None, Grid]:

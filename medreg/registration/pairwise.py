@@ -11,7 +11,7 @@ from medreg.errors import ImageError
 from medreg.image import Leading, MedImage
 from medreg.optimise.record import StageRecord
 from medreg.registration import contrast, recipe
-from medreg.registration.levels import default_levels, filtered
+from medreg.registration.levels import Pyramid, default_levels
 from medreg.registration.measures import is_histogram
 from medreg.registration.recipe import Recipe
 from medreg.registration.result import Result
@@ -66,7 +66,7 @@ def register(
 
 
 class _Pair:
-    """The state of one registration: both images as floats, their masks, and the levels made so far."""
+    """The state of one registration: both images, their levels, and the centre that steps turn about."""
 
     def __init__(
         self,
@@ -82,9 +82,8 @@ class _Pair:
                 "both must have the same dimension"
             )
         self.recipe = asked
-        self.fixed_grid, self.moving_grid = fixed.grid, moving.grid
-        self.fixed, self.moving = varied(fixed), varied(moving)
-        self.fixed_mask, self.moving_mask = _mask(fixed_mask, fixed), _mask(moving_mask, moving)
+        self.fixed = Pyramid(varied(fixed), _mask(fixed_mask, fixed), fixed.grid)
+        self.moving = Pyramid(varied(moving), _mask(moving_mask, moving), moving.grid)
         self.settings = asked.levels or default_levels(fixed.grid, moving.grid)
         self.centre: tuple[float, ...] = fixed.grid.centre
 
@@ -93,12 +92,12 @@ class _Pair:
         seconds: dict[str, float] = {}
         records: list[StageRecord] = []
         clock = time.perf_counter()
-        coarse = filtered(self.fixed, self.fixed_mask, self.fixed_grid, self.settings[0].spacing_mm, GENERAL)
+        coarse = self.fixed.at(self.settings[0].spacing_mm, GENERAL)
         self.centre = fixed_centre = centre_of_mass(coarse.volume, coarse.grid, coarse.mask)
         level = self.level(0, GENERAL)
         moving_centre = centre_of_mass(level.moving.volume, level.moving.grid, level.moving.mask)
         starts = candidates_for(
-            asked.start, [fixed_centre, self.fixed_grid.centre], [moving_centre, self.moving_grid.centre]
+            asked.start, [fixed_centre, self.fixed.grid.centre], [moving_centre, self.moving.grid.centre]
         )
         name, state, scores = choose(starts, level, asked.transform)
         seconds["start"] = time.perf_counter() - clock
@@ -141,8 +140,7 @@ class _Pair:
         """Both images at one level, filtered and sampled as the metric needs it."""
         settings = self.settings[number]
         placement = Placement.SCATTERED if is_histogram(metric) else Placement.CENTRES
-        fixed = filtered(self.fixed, self.fixed_mask, self.fixed_grid, settings.spacing_mm, metric)
-        moving = filtered(self.moving, self.moving_mask, self.moving_grid, settings.spacing_mm, metric)
+        fixed, moving = self.fixed.at(settings.spacing_mm, metric), self.moving.at(settings.spacing_mm, metric)
         seed = self.recipe.seed + number
         samples = draw(fixed.volume, fixed.grid, settings.samples, self.centre, seed, placement, fixed.mask)
         return PairLevel(number, settings, samples, moving)

@@ -8,7 +8,7 @@ import torch
 
 from medreg.geometry.grid import Grid
 from medreg.registration import recipe
-from medreg.registration.levels import default_levels, filtered
+from medreg.registration.levels import Pyramid, default_levels
 
 HEAD = Grid.regular((180, 220, 180), (1.0, 1.0, 1.0))
 
@@ -68,7 +68,7 @@ def ramp(grid: Grid) -> torch.Tensor:
 @pytest.mark.parametrize("dimension", [2, 3])
 def test_a_ramp_keeps_its_world_values(texture, metric, sheared, spacing_mm, dimension):
     grid = texture(dimension, sheared=sheared).grid
-    image = filtered(ramp(grid), None, grid, spacing_mm, metric)
+    image = Pyramid(ramp(grid), None, grid).at(spacing_mm, metric)
     assert image.mask is None
     assert image.volume.shape == (1, *image.grid.shape)
     torch.testing.assert_close(image.volume, ramp(image.grid), atol=1e-4, rtol=0)  # float32 of about 100
@@ -77,21 +77,21 @@ def test_a_ramp_keeps_its_world_values(texture, metric, sheared, spacing_mm, dim
 def test_least_squares_smooths_what_pooling_left_alone_and_histograms_stay_sharp():
     grid = Grid.regular((40, 40, 40), (1.0, 1.0, 1.0))
     noise = torch.randn(1, 40, 40, 40, generator=torch.Generator().manual_seed(0))
-    sharp = filtered(noise, None, grid, 1.0, recipe.MutualInformation())
-    smooth = filtered(noise, None, grid, 1.0, recipe.Correlation())
+    sharp = Pyramid(noise, None, grid).at(1.0, recipe.MutualInformation())
+    smooth = Pyramid(noise, None, grid).at(1.0, recipe.Correlation())
     assert torch.equal(sharp.volume, noise)
     assert sharp.grid == grid
     assert smooth.grid.size == (38, 38, 38)
     assert float(smooth.volume.var()) == pytest.approx((3 / 8) ** 3, rel=0.1)
-    pooled = filtered(noise, None, grid, 2.0, recipe.Correlation())
+    pooled = Pyramid(noise, None, grid).at(2.0, recipe.Correlation())
     assert pooled.grid.size == (20, 20, 20)
 
 
 def test_a_slab_loses_no_slices_and_thick_slices_are_not_smoothed():
     slab = Grid.regular((40, 40, 12), (1.0, 1.0, 1.0))
-    assert filtered(torch.zeros(1, 12, 40, 40), None, slab, 1.0, recipe.Correlation()).grid.size == (38, 38, 12)
+    assert Pyramid(torch.zeros(1, 12, 40, 40), None, slab).at(1.0, recipe.Correlation()).grid.size == (38, 38, 12)
     thick = Grid.regular((40, 40, 30), (1.0, 1.0, 5.0))
-    assert filtered(torch.zeros(1, 30, 40, 40), None, thick, 2.0, recipe.Correlation()).grid.size == (20, 20, 30)
+    assert Pyramid(torch.zeros(1, 30, 40, 40), None, thick).at(2.0, recipe.Correlation()).grid.size == (20, 20, 30)
 
 
 @METRICS
@@ -100,7 +100,7 @@ def test_a_mask_stays_on_its_voxels(metric, spacing_mm):
     grid = Grid.regular((40, 36, 32), (1.0, 1.0, 2.0), (3.0, 4.0, 5.0))
     mask = torch.zeros(1, 32, 36, 40)
     mask[0, 8:20, 8:24, 12:28] = 1
-    image = filtered(torch.zeros(1, 32, 36, 40), mask, grid, spacing_mm, metric)
+    image = Pyramid(torch.zeros(1, 32, 36, 40), mask, grid).at(spacing_mm, metric)
     assert image.mask.dtype == torch.bool
     assert image.mask.shape == image.volume.shape
     inside = image.mask[0].nonzero().flip(1).numpy()

@@ -11,7 +11,7 @@ from medreg.errors import RegistrationError
 from medreg.image import MedImage
 from medreg.optimise.record import Outcome
 from medreg.registration import recipe
-from medreg.registration.levels import filtered
+from medreg.registration.levels import Pyramid
 from medreg.registration.pairwise import register
 from medreg.registration.problem import SampledProblem
 from medreg.registration.recipe import Level, Recipe, Start
@@ -31,7 +31,7 @@ def shoved(image: MedImage, offset: np.ndarray) -> MedImage:
 
 def coarse_level(fixed: MedImage, moving: MedImage, steps: int = 30, tolerance_mm: float = 0.05) -> PairLevel:
     """Both images at 8 mm, for mutual information."""
-    images = [filtered(i.data, None, i.grid, 8.0, recipe.MutualInformation()) for i in (fixed, moving)]
+    images = [Pyramid(i.data, None, i.grid).at(8.0, recipe.MutualInformation()) for i in (fixed, moving)]
     samples = draw(images[0].volume, images[0].grid, 5000, fixed.grid.centre, 0, Placement.SCATTERED)
     return PairLevel(0, Level(spacing_mm=8.0, steps=steps, tolerance_mm=tolerance_mm), samples, images[1])
 
