@@ -17,8 +17,8 @@ def importing_torch() -> Iterator[None]:
     No garbage collection meanwhile: modules are a million objects and no garbage; 0.2 s less.
 
     OpenMP's waiting threads spin for long by default. Beside another busy process they then burn the very core that the
-    working thread waits for: up to ten times slower. A tenth of a millisecond of spinning, then sleep, costs nothing on
-    an idle machine. Whoever has set OMP_WAIT_POLICY or GOMP_SPINCOUNT keeps it.
+    working thread waits for. A tenth of a millisecond of spinning, then sleep, made no difference on an idle machine.
+    Whoever has set OMP_WAIT_POLICY or GOMP_SPINCOUNT keeps it.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)

@@ -5,7 +5,7 @@ each receiver coil, Van Leemput 1999, doi:10.1109/42.811268, works the same way)
 cannot be explained, as a share of the moving image's variance, is the metric: 1 - R^2. With order 0 and power 1 it is 1
 minus the squared correlation coefficient.
 
-Why: on heads with receive bias, plain correlation is biased (0.035 mm where this gives 0.02 mm), and on two people's
+Why: on heads with receive bias, plain correlation is biased (0.035 mm where this gives 0.015 mm), and on two people's
 brains it scores anatomy higher than shading.
 """
 
