@@ -53,7 +53,7 @@ def descend(problem: Problem, start: FloatArray, rule: Rule, stopping: Stopping)
     best = current = Accepted(start, here, 0.0, 0)
     yield current
     if not usable(here):
-        yield Outcome.NO_OVERLAP if here.overlap < LEAST_OVERLAP else Outcome.DIVERGED
+        yield _fault(here)
         return
     outcome = Outcome.STEPS_SPENT
     since_best = 0
@@ -89,16 +89,19 @@ def _step(problem: Problem, here: Accepted, rule: Rule, stopping: Stopping) -> t
         rise = there.value - here.evaluation.value
         if usable(there) and (not rule.monotone or rise <= noise(here.evaluation)):
             rule.learn(step, here.evaluation, there)
-            settled = length < stopping.tolerance_mm
-            return Accepted(
-                matrix, there, length, here.number + 1
-            ), Outcome.CONVERGED if settled else Outcome.STEPS_SPENT
+            outcome = Outcome.CONVERGED if length < stopping.tolerance_mm else Outcome.STEPS_SPENT
+            return Accepted(matrix, there, length, here.number + 1), outcome
         if not rule.monotone:
-            return None, Outcome.NO_OVERLAP if there.overlap < LEAST_OVERLAP else Outcome.DIVERGED
+            return None, _fault(there)
         if length < 4 * stopping.tolerance_mm:
             return None, Outcome.FLAT
         rule.shrink()
     return None, Outcome.FLAT
+
+
+def _fault(evaluation: Evaluation) -> Outcome:
+    """What is wrong with an evaluation that is not usable."""
+    return Outcome.NO_OVERLAP if evaluation.overlap < LEAST_OVERLAP else Outcome.DIVERGED
 
 
 def noise(evaluation: Evaluation) -> float:

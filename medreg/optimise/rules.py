@@ -116,10 +116,9 @@ class FirstOrder:
         momentum: float,
         square_decay: float | None,
         clip_norm: float | None = None,
-        corrected: bool = False,
     ) -> None:
         self.rate, self.momentum, self.square_decay = learning_rate_mm, momentum, square_decay
-        self.clip_norm, self.corrected = clip_norm, corrected
+        self.clip_norm = clip_norm
         self.scale = 0.0
         self.mean: FloatArray = np.zeros(0)
         self.square: FloatArray = np.zeros(0)
@@ -128,12 +127,12 @@ class FirstOrder:
     @staticmethod
     def adam(learning_rate_mm: float, clip_norm: float | None = None) -> FirstOrder:
         """Kingma and Ba 2015, doi:10.48550/arXiv.1412.6980."""
-        return FirstOrder(learning_rate_mm, momentum=0.9, square_decay=0.999, clip_norm=clip_norm, corrected=True)
+        return FirstOrder(learning_rate_mm, momentum=0.9, square_decay=0.999, clip_norm=clip_norm)
 
     @staticmethod
     def rmsprop(learning_rate_mm: float, clip_norm: float | None = None) -> FirstOrder:
         """Tieleman and Hinton 2012, with the square's mean corrected for its start at zero."""
-        return FirstOrder(learning_rate_mm, momentum=0.0, square_decay=0.99, clip_norm=clip_norm, corrected=True)
+        return FirstOrder(learning_rate_mm, momentum=0.0, square_decay=0.99, clip_norm=clip_norm)
 
     @staticmethod
     def sgd(learning_rate_mm: float, momentum: float, clip_norm: float | None = None) -> FirstOrder:
@@ -147,15 +146,12 @@ class FirstOrder:
             self.mean, self.square = np.zeros_like(here.gradient), np.zeros_like(here.gradient)
         self.count += 1
         gradient = clipped(here.gradient * self.scale, self.clip_norm)
-        if self.square_decay is None:
-            self.mean = self.momentum * self.mean + (1 - self.momentum) * gradient
-            return -self.rate * self.mean
         self.mean = self.momentum * self.mean + (1 - self.momentum) * gradient
+        if self.square_decay is None:
+            return -self.rate * self.mean
         self.square = self.square_decay * self.square + (1 - self.square_decay) * gradient**2
-        mean, square = self.mean, self.square
-        if self.corrected:
-            mean = mean / (1 - self.momentum**self.count)
-            square = square / (1 - self.square_decay**self.count)
+        mean = self.mean / (1 - self.momentum**self.count)  # both means began at zero
+        square = self.square / (1 - self.square_decay**self.count)
         return -self.rate * mean / (np.sqrt(square) + 1e-8)
 
     def learn(self, step: FloatArray, before: Evaluation, after: Evaluation) -> None:

@@ -76,7 +76,7 @@ class Pyramid:
         contrast.
         """
         if self._last is None or self._last[0] != spacing_mm:
-            self._last = spacing_mm, LevelImage(*_pooled(self.volume, self.mask, self.grid, spacing_mm))
+            self._last = spacing_mm, _pooled(self.volume, self.mask, self.grid, spacing_mm)
         pooled = self._last[1]
         return pooled if is_histogram(metric) else self._smoothed(pooled, spacing_mm)
 
@@ -97,18 +97,18 @@ class Pyramid:
         return LevelImage(binomial(pooled.volume, axes), clean, Grid.from_affine(size, affine))
 
 
-def _pooled(volume: Tensor, mask: Tensor | None, grid: Grid, spacing_mm: float) -> tuple[Tensor, Tensor | None, Grid]:
+def _pooled(volume: Tensor, mask: Tensor | None, grid: Grid, spacing_mm: float) -> LevelImage:
     """Volume and mask at about `spacing_mm`; only voxels in the mask enter a mean, and where there are none stands it.
 
     So nothing that is masked out reaches a metric, not even through a coarse voxel, an interpolation or a range.
     """
     if mask is None:
         pooled, level = level_of(volume, grid, spacing_mm)
-        return pooled, None, level
+        return LevelImage(pooled, None, level)
     total, level = level_of(torch.where(mask > 0, volume, 0.0), grid, spacing_mm)
     share = level_of(mask, grid, spacing_mm)[0]
     mean = total.sum() / share.sum()
-    return torch.where(share > 0, total / share.clamp(min=1e-6), mean), share >= 0.5, level
+    return LevelImage(torch.where(share > 0, total / share.clamp(min=1e-6), mean), share >= 0.5, level)
 
 
 def _mean(values: tuple[float, ...]) -> float:

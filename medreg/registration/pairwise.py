@@ -93,11 +93,11 @@ class _Pair:
         records: list[StageRecord] = []
         clock = time.perf_counter()
         coarse = self.fixed.at(self.settings[0].spacing_mm, GENERAL)
-        self.centre = fixed_centre = centre_of_mass(coarse.volume, coarse.grid, coarse.mask)
+        self.centre = centre_of_mass(coarse.volume, coarse.grid, coarse.mask)
         level = self.level(0, GENERAL)
         moving_centre = centre_of_mass(level.moving.volume, level.moving.grid, level.moving.mask)
         starts = candidates_for(
-            asked.start, [fixed_centre, self.fixed.grid.centre], [moving_centre, self.moving.grid.centre]
+            asked.start, [self.centre, self.fixed.grid.centre], [moving_centre, self.moving.grid.centre]
         )
         name, state, scores = choose(starts, level, asked.transform)
         seconds["start"] = time.perf_counter() - clock
@@ -112,7 +112,7 @@ class _Pair:
                 records.append(state.record)
         seconds["optimise"] = time.perf_counter() - clock
         return Result(
-            LinearTransform(state.matrix, asked.transform, fixed_centre),
+            LinearTransform(state.matrix, asked.transform, self.centre),
             metric.name,
             reason,
             name,

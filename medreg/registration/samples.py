@@ -101,7 +101,7 @@ def draw(
         jitter = torch.rand(count, generator=generator, dtype=torch.float64)
         picked = ((torch.arange(count) + jitter) * (total / count)).long().clamp(max=total - 1)
     flat = picked if candidates is None else candidates[picked]
-    index = torch.stack(_unravel(flat, grid.size), 1)
+    index = _unravel(flat, grid.size)
     if placement is Placement.SCATTERED:
         index = index + torch.rand(index.shape, generator=generator, dtype=torch.float64) - 0.5
         values = sample_with_gradient(volume, index.to(volume.dtype).to(volume.device)).values[0]
@@ -110,13 +110,13 @@ def draw(
     return _placed(values, index.double(), grid, centre)
 
 
-def _unravel(flat: Tensor, size: tuple[int, ...]) -> list[Tensor]:
-    """Flat voxel numbers as indices along x, y(, z)."""
+def _unravel(flat: Tensor, size: tuple[int, ...]) -> Tensor:
+    """(N, D) indices along x, y(, z) of flat voxel numbers."""
     index = []
     for n in size:
         index.append(flat % n)
         flat = flat // n
-    return index
+    return torch.stack(index, 1)
 
 
 def _placed(values: Tensor, index: Tensor, grid: Grid, centre: tuple[float, ...]) -> Samples:
