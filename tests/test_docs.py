@@ -9,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +21,7 @@ import yaml
 from medreg.cli.main import app
 from medreg.registration.recipe import job_from
 
+Ran = Callable[[list[str], Path], str]
 ROOT = Path(__file__).parents[1]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
@@ -133,7 +134,7 @@ def test_every_recipe_is_valid(page: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(ran: Ran, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample data and one run on them, as the pages' examples find them."""
     path = tmp_path_factory.mktemp("docs")
     shutil.copytree(ROOT / "sample_data", path / "sample_data", ignore=shutil.ignore_patterns("__pycache__", ".*"))
@@ -143,24 +144,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def ran(arguments: list[str], folder: Path) -> None:
-    """Run Python in the folder, with the medreg of this checkout."""
-    places = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.mark.parametrize("page", [page for page, text in TEXTS.items() if "docs/" in page and fences(text, "python")])
-def test_the_python_of_a_page_runs(page: str, folder: Path) -> None:
+def test_the_python_of_a_page_runs(page: str, ran: Ran, folder: Path) -> None:
     ran(["-c", "\n".join(fences(TEXTS[page], "python"))], folder)  # one process a page: torch is imported once
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ import pytest
 from medreg.geometry.affine import map_points
 from medreg.io.transforms import read_transform
 
+Ran = Callable[[list[str], Path], str]
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -34,28 +33,6 @@ def marked(name: str) -> list[str]:
 
 SET_UP = [" && ".join(marked(name)) for name in ("run-command", "test-command")]
 COMMANDS = [line for fence in fences("bash") for line in fence.splitlines() if line and line not in SET_UP]
-
-
-def ran(arguments: list[str], folder: Path) -> str:
-    """Run Python in the folder, with the medreg of this checkout; returns what it printed.
-
-    `python -m medreg` and not the `medreg` script: that one need not be on the PATH, or may be another environment's.
-    `test_the_script_is_what_python_m_runs` says that both are the same.
-    """
-    places = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, f"{shlex.join(arguments)}\n{done.stdout}{done.stderr}"
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +68,7 @@ def test_the_script_is_what_python_m_runs() -> None:
     assert "from medreg.cli.main import main" in (ROOT / "medreg" / "__main__.py").read_text()
 
 
-def test_the_first_command_registers_the_sample_data(folder: Path) -> None:
+def test_the_first_command_registers_the_sample_data(ran: Ran, folder: Path) -> None:
     make, _, job = marked("run-command")
     script, *arguments = shlex.split(job)
     assert script == f"{make.split()[-1]}/bin/medreg"
@@ -112,14 +89,14 @@ def test_every_other_command_is_one_of_medreg() -> None:
     assert all(line.startswith("medreg ") for line in COMMANDS)
 
 
-def test_the_other_commands_run_in_their_order(folder: Path) -> None:
+def test_the_other_commands_run_in_their_order(ran: Ran, folder: Path) -> None:
     for line in COMMANDS:
         ran(["-m", *shlex.split(line)], folder)
     assert (folder / "t2_on_t1" / "run.json").is_file()
     assert (folder / "labels_on_t1.nii.gz").is_file()
 
 
-def test_the_python_runs(folder: Path) -> None:
+def test_the_python_runs(ran: Ran, folder: Path) -> None:
     assert fences("python")
     for code in fences("python"):
         assert ran(["-c", code], folder)

@@ -192,8 +192,8 @@ def job_from(mapping: dict[str, Any], origin: str) -> Job:
     jobs, recipes = set(Job.model_fields) - {"recipe"}, set(Recipe.model_fields)
     for key in mapping:
         if key not in jobs | recipes | {"recipe"}:
-            near = difflib.get_close_matches(str(key), sorted(jobs | recipes), n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else f"; known keys: {', '.join(sorted(jobs | recipes))}"
+            known = sorted(jobs | recipes)
+            hint = _nearest(key, known) or f"; known keys: {', '.join(known)}"
             raise RecipeError(f"{origin}: unknown key '{key}'{hint}")
     nested = mapping.get("recipe") or {}
     if not isinstance(nested, dict):
@@ -212,11 +212,16 @@ def _explain(error: ValidationError) -> str:
     for fault in error.errors():
         place = ".".join(str(p) for p in fault["loc"])
         if fault["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(fault["loc"][-1]), _all_keys(), n=1)
-            lines.append(f"unknown key '{place}'" + (f"; did you mean '{near[0]}'?" if near else ""))
+            lines.append(f"unknown key '{place}'" + _nearest(fault["loc"][-1], _all_keys()))
         else:
             lines.append(f"{place}: {fault['msg']} (got {fault['input']!r})")
     return "; ".join(lines)
+
+
+def _nearest(key: object, known: list[str]) -> str:
+    """The question whether the nearest known key was meant, or nothing where none is near."""
+    near = difflib.get_close_matches(str(key), known, n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def _all_keys() -> list[str]:
