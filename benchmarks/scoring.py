@@ -102,9 +102,22 @@ def map_points(matrix: Matrix, points: Points) -> Points:
     return mapped[:, :3] / mapped[:, 3:]
 
 
+def foreground_points(voxels: NDArray[Any], to_world: Matrix) -> Points:
+    """Up to 20,000 voxel centres (n, 3) brighter than 15 % of the image's 99th percentile, evenly drawn; LPS mm."""
+    bright = np.flatnonzero(voxels > 0.15 * np.percentile(voxels, 99))
+    bright = bright[:: max(1, len(bright) // FOREGROUND_POINTS)]
+    index = np.stack(np.unravel_index(bright, voxels.shape), axis=1)
+    return map_points(to_world, index.astype(np.float64))
+
+
+def mean_distance(a: Points, b: Points) -> float:
+    """Mean distance in mm between points (n, 3) and their counterparts (n, 3)."""
+    return float(np.linalg.norm(a - b, axis=1).mean())
+
+
 def inverse_consistency(forward: Matrix, backward: Matrix, points: Points) -> float:
     """Mean |backward(forward(x)) - x| in mm over `points` of the fixed image: 0 where two runs agree."""
-    return _mean_distance(map_points(backward, map_points(forward, points)), points)
+    return mean_distance(map_points(backward, map_points(forward, points)), points)
 
 
 @dataclass(frozen=True)
@@ -134,21 +147,17 @@ class Referee:
     def _figures(self, matrix: Matrix) -> Iterator[tuple[str, float]]:
         if self.case.truth:
             wanted = map_points(np.loadtxt(self.case.truth), self.foreground)
-            yield "tre_mm", _mean_distance(map_points(matrix, self.foreground), wanted)
+            yield "tre_mm", mean_distance(map_points(matrix, self.foreground), wanted)
         if self.case.labels:
             yield "dice", self._dice(matrix, *self._label_maps)
         if self.case.points:
             fixed, moving = paired_landmarks(*self.case.points)
-            yield "landmark_mm", _mean_distance(map_points(self._undo @ matrix, fixed), moving)
+            yield "landmark_mm", mean_distance(map_points(self._undo @ matrix, fixed), moving)
 
     @cached_property
     def foreground(self) -> Points:
-        """Up to 20,000 voxel centres of the fixed image brighter than 15 % of its 99th percentile, evenly drawn."""
-        voxels, to_world = _read(self.case.fixed)
-        bright = np.flatnonzero(voxels > 0.15 * np.percentile(voxels, 99))
-        bright = bright[:: max(1, len(bright) // FOREGROUND_POINTS)]
-        index = np.stack(np.unravel_index(bright, voxels.shape), axis=1)
-        return map_points(to_world, index.astype(np.float64))
+        """`foreground_points` of the fixed image."""
+        return foreground_points(*_read(self.case.fixed))
 
     @cached_property
     def _label_maps(self) -> tuple[LabelMap, ...]:
@@ -185,10 +194,6 @@ def paired_landmarks(fixed: Path, moving: Path) -> tuple[Points, Points]:
         return np.array([a[name] for name in shared]), np.array([b[name] for name in shared])
     count = min(len(a), len(b))
     return np.array(list(a.values())[:count]), np.array(list(b.values())[:count])
-
-
-def _mean_distance(a: Points, b: Points) -> float:
-    return float(np.linalg.norm(a - b, axis=1).mean())
 
 
 def _read(path: Path) -> tuple[NDArray[Any], Matrix]:

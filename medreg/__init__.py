@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from medreg.registration.recipe import Recipe
     from medreg.registration.result import Result
     from medreg.sample import CubicBSpline, Edge, Fill, Linear, Nearest, WindowedSinc, resample
+    from medreg.transform.homography import Homography
     from medreg.transform.linear import LinearTransform
 
 __version__ = "0.1.0"
@@ -37,6 +38,7 @@ _HOMES = {
     "CubicBSpline": "medreg.sample",
     "Edge": "medreg.sample",
     "Fill": "medreg.sample",
+    "Homography": "medreg.transform.homography",
     "Grid": "medreg.geometry.grid",
     "Leading": "medreg.image",
     "Linear": "medreg.sample",
@@ -59,6 +61,7 @@ __all__ = [
     "Edge",
     "Fill",
     "Grid",
+    "Homography",
     "Leading",
     "Linear",
     "LinearTransform",

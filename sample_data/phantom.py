@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from anatomy import EDGE_MM, TEXTURE, TISSUES, head, labels
+from anatomy import EDGE_MM, TEXTURE, TISSUES, airways, beside, head, labels, symmetric
 from numpy.typing import ArrayLike, NDArray
 from shapes import Array
 
@@ -102,11 +102,15 @@ def gaussian(signal: Array, sigma: float, random: np.random.Generator) -> Array:
 
 @dataclass(frozen=True)
 class Contrast:
-    """An intensity for every tissue, and the kind of noise. A tissue that is not named has `otherwise`."""
+    """An intensity for every tissue, and the kind of noise. A tissue that is not named has `otherwise`.
+
+    `dropout_mm`: how far from the air of nose, sinuses and throat half of the signal is lost; 0 for no loss.
+    """
 
     intensities: Mapping[str, float]
     otherwise: float = 0.0
     noise: Noise = rician
+    dropout_mm: float = 0.0
 
     def table(self) -> Array:
         """The intensities (tissues,) in the order of TISSUES."""
@@ -141,6 +145,24 @@ T2 = Contrast(
     _grey(cortex=112, white=76, csf=218)
     | {"skin": 70, "fat": 130, "muscle": 42, "bone": 10, "diploe": 62, "vitreous": 225, "lens": 50, "lesion": 172}
 )
+INVERTED = Contrast(
+    {tissue.name: max(T1.intensities.values()) - T1.intensities.get(tissue.name, 0) for tissue in TISSUES},
+    noise=gaussian,
+)
+"""The negative of `T1`, air included."""
+CT = Contrast(
+    _grey(cortex=38, white=30, csf=8)
+    | {"skin": 25, "fat": -90, "muscle": 55, "bone": 1150, "diploe": 420, "vitreous": 8, "lens": 75, "lesion": 22},
+    otherwise=-1000,
+    noise=gaussian,
+)
+"""Hounsfield units: the brain spans 30 of 2150."""
+EPI = Contrast(
+    _grey(cortex=110, white=84, csf=165)
+    | {"skin": 34, "fat": 10, "muscle": 38, "bone": 4, "diploe": 9, "vitreous": 160, "lens": 25, "lesion": 128},
+    dropout_mm=10,
+)
+"""T2*-weighted, fat suppressed, signal lost about the sinuses."""
 
 _UNTEXTURED = ("background", "airway", "csf", "lateral_ventricle", "third_ventricle", "fourth_ventricle", "vitreous")
 
@@ -157,7 +179,16 @@ def appearance(points_mm: ArrayLike, contrast: Contrast, edge_mm: float = EDGE_M
     inside = np.flatnonzero(fractions[0] < 1)
     pattern = TEXTURE(np.asarray(points_mm, np.float32)[:, inside])
     values[inside] += (solid @ fractions[:, inside]) * pattern
+    if contrast.dropout_mm:
+        values[inside] *= remaining(np.asarray(points_mm, np.float32)[:, inside], contrast.dropout_mm)
     return values
+
+
+def remaining(points_mm: Array, dropout_mm: float) -> Array:
+    """The share (points,) of a gradient echo that the field about the airways leaves: a half at `dropout_mm`, mm."""
+    distance = airways(beside(symmetric(points_mm)))
+    share: Array = 1 / (1 + np.exp(np.float32(4) * (1 - distance / np.float32(dropout_mm))))
+    return share
 
 
 # Images --------------------------------------------------------------------------------------------------------------

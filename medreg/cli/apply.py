@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from medreg.cli.failing import reported
-from medreg.cli.options import Device, InterpolationName, Overwrite, Quiet, Threads, Verbose
+from medreg.cli.options import Device, InterpolationName, Outside, Overwrite, Quiet, SpacingText, Threads, Verbose
 
 
 @reported
@@ -22,16 +22,21 @@ def apply(
         typer.Option(
             "--transform",
             "-t",
-            help="transform.tfm, run.json, ITK's .mat .h5 .txt, or a text matrix; none if not given.",
+            help="transform.tfm or .json, run.json, ITK's .mat .h5 .txt, or a text matrix; none if not given.",
         ),
     ] = None,
     inverse: Annotated[
         bool, typer.Option("--inverse", help="The other way: from the fixed to the moving image's space.")
     ] = False,
     interpolation: InterpolationName = None,
-    outside: Annotated[
-        str, typer.Option("--outside", metavar="VALUE|edge", help="For voxels that the image does not reach.")
-    ] = "0",
+    outside: Outside = None,
+    spacing: SpacingText = None,
+    image_spacing: Annotated[
+        str | None, typer.Option("--image-spacing", metavar="MM|X,Y[,Z]", help="The same of IMAGE alone.")
+    ] = None,
+    like_spacing: Annotated[
+        str | None, typer.Option("--like-spacing", metavar="MM|X,Y[,Z]", help="The same of the --like image alone.")
+    ] = None,
     device: Device = None,
     threads: Threads = None,
     overwrite: Overwrite = False,
@@ -39,10 +44,14 @@ def apply(
     verbose: Verbose = False,
 ) -> None:
     """Bring IMAGE onto the grid of another image through a transform, in one interpolation."""
-    from medreg.cli.applying import Applying, apply_to_file, outside_value
+    from medreg.cli.applying import Applying, apply_to_file
+    from medreg.cli.outside import outside_value
+    from medreg.io.spacing import spacing_choice
 
+    beyond = outside_value(outside or "0")
+    spacings = spacing_choice(image_spacing or spacing), spacing_choice(like_spacing or spacing)
     task = Applying(
-        image, like, out, transform, interpolation or "linear", outside_value(outside), device or "auto", threads
+        image, like, out, transform, interpolation or "linear", beyond, device or "auto", threads, *spacings
     )
     written = apply_to_file(task, inverse=inverse, overwrite=overwrite)
     if not quiet:

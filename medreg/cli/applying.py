@@ -5,21 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from medreg.cli.files import check_output, write_onto
 from medreg.cli.starting import importing_torch
 from medreg.cli.warned import collected
-from medreg.errors import TransformError, UsageError
+from medreg.errors import TransformError
 from medreg.geometry.affine import invert
 from medreg.io.ahead import clerk, read_files
 from medreg.io.failing import missing_file
+from medreg.io.spacing import common_unit, with_spacing
 from medreg.io.transforms import read_transform
 
 
 @dataclass(frozen=True)
 class Applying:
-    """What to move, onto what, through what, and how; `transform` None is the identity."""
+    """What to move, onto what, through what, and how; `transform` None is the identity, a spacing None the file's."""
 
     image: Path
     like: Path
@@ -29,23 +28,8 @@ class Applying:
     outside: float | str
     device: str
     threads: int | None
-
-
-def outside_value(text: str) -> float | str:
-    """What `--outside` was given: a number, or "edge".
-
-    Raises:
-        UsageError: for anything else.
-    """
-    if text.strip().lower() == "edge":
-        return "edge"
-    try:
-        value = float(text)
-    except ValueError:
-        raise UsageError(f"--outside takes a number or 'edge', got {text!r}") from None
-    if not np.isfinite(value):
-        raise UsageError(f"--outside takes a finite number or 'edge', got {text!r}")
-    return value
+    image_spacing: tuple[float, ...] | None = None
+    like_spacing: tuple[float, ...] | None = None
 
 
 def apply_to_file(task: Applying, *, inverse: bool, overwrite: bool) -> str:
@@ -66,7 +50,9 @@ def apply_to_file(task: Applying, *, inverse: bool, overwrite: bool) -> str:
         with importing_torch():
             from medreg.cli import engine
         device, _ = engine.compute_on(task.device, task.threads)
-        image, like = (ahead.image for ahead in reading.result())
+        spacings = (task.image_spacing, task.like_spacing)
+        image, like = (with_spacing(ahead.image, mm) for ahead, mm in zip(reading.result(), spacings, strict=True))
+        common_unit(image, like, ("--image-spacing", "--like-spacing"))
         d = like.grid.dimension
         if image.grid.dimension != d or (matrix is not None and len(matrix) != d + 1):
             through = "" if matrix is None else f", {task.transform} is {len(matrix) - 1}D"

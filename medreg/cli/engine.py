@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from medreg.errors import DeviceError, UsageError
@@ -9,11 +11,13 @@ from medreg.geometry.grid import Grid
 from medreg.image import MedImage
 from medreg.io.gzipping import cores
 from medreg.io.stored import StoredImage
+from medreg.registration.foreground import foreground_mask
+from medreg.registration.mask import combined
 from medreg.registration.pairwise import register
 from medreg.sample import CubicBSpline, Edge, Fill, Interpolation, Linear, Nearest, WindowedSinc, resample
 from medreg.types import FloatArray
 
-__all__ = ["compute_on", "image_on", "moved_onto", "register"]
+__all__ = ["compute_on", "counting", "image_on", "moved_onto", "register", "share_of"]
 
 _INTERPOLATIONS: dict[str, Interpolation] = {
     "nearest": Nearest(),
@@ -48,6 +52,27 @@ def image_on(device: str, stored: StoredImage) -> MedImage:
     if device == "mps" and data.dtype == torch.float64:
         data = data.float()
     return image.with_data(data.to(device))
+
+
+def counting(images: Mapping[str, MedImage], role: str, asked: object) -> MedImage | None:
+    """Where an image counts: its mask, or its foreground where "auto" was asked for, without what is excluded.
+
+    Args:
+        images: all inputs by role.
+        role: "fixed" or "moving".
+        asked: what was asked for as its mask.
+
+    Raises:
+        ImageError: a mask of another size, or one that leaves nothing.
+    """
+    image = images[role]
+    mask = foreground_mask(image) if asked == "auto" else images.get(f"{role}_mask")
+    return combined(image, mask, images.get(f"{role}_exclude"))
+
+
+def share_of(mask: MedImage) -> float:
+    """The share of voxels that count, 0 to 1."""
+    return float((mask.data != 0).any(0).float().mean())
 
 
 def moved_onto(

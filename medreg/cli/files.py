@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,8 @@ from medreg.geometry.grid import Grid
 from medreg.io.ahead import Ahead, read_files
 from medreg.io.content import KIND_OF_SUFFIX, suffix_of
 from medreg.io.image import Written, write_image
-from medreg.io.registrable import check_registrable
+from medreg.io.registrable import check_mask, check_registrable
+from medreg.io.spacing import common_unit, in_place_of, with_spacing
 from medreg.io.stored import StoredImage
 from medreg.io.volumes import Mean, select_volume
 
@@ -36,15 +38,18 @@ _WRITTEN_AS = {
 """The suffix of the moved image by the fixed image's: one file, compressed without loss; .nii.gz for all others."""
 
 
-def read_inputs(files: Mapping[str, Path], volume: int | Literal["mean"] | None) -> dict[str, Ahead]:
-    """Read the images and masks of a run by their roles; the images are checked to be registrable.
+def read_inputs(
+    files: Mapping[str, Path], volume: int | Literal["mean"] | None, spacings: Mapping[str, float | Sequence[float]]
+) -> dict[str, Ahead]:
+    """Read the images and masks of a run by their roles; the images are checked to be registrable, in one unit.
 
     Args:
-        files: by role: "fixed", "moving", "fixed_mask", "moving_mask".
+        files: by role: "fixed", "moving", "fixed_mask", "moving_mask", "fixed_exclude", "moving_exclude".
         volume: which volume of a series; single images beside it are as they are.
+        spacings: mm by "fixed" and "moving", of pictures whose files do not say.
 
     Raises:
-        MedregError: see `read_stored`, `select_volume`, `check_registrable`.
+        MedregError: see `read_stored`, `select_volume`, `check_registrable`, `with_spacing`, `common_unit`.
     """
     read = dict(zip(files, read_files(list(files.values())), strict=True))
     wanted = Mean() if volume == "mean" else volume
@@ -52,13 +57,19 @@ def read_inputs(files: Mapping[str, Path], volume: int | Literal["mean"] | None)
         raise UsageError(f"--volume {volume}: none of the images is a 4D series; leave --volume out")
     inputs = {}
     for role, ahead in read.items():
-        image = select_volume(ahead.image, wanted if ahead.image.frames > 1 else None)
-        inputs[role] = replace(ahead, image=image if role.endswith("mask") else check_registrable(image))
+        image = with_spacing(select_volume(ahead.image, wanted if ahead.image.frames > 1 else None), spacings.get(role))
+        inputs[role] = replace(ahead, image=check_registrable(image) if role in ("fixed", "moving") else image)
+    common_unit(inputs["fixed"].image, inputs["moving"].image, ("--fixed-spacing", "--moving-spacing"))
+    for role in inputs.keys() - {"fixed", "moving"}:
+        mask = check_mask(inputs[role].image)
+        inputs[role] = replace(inputs[role], image=in_place_of(mask, inputs[role.split("_")[0]].image))
     return inputs
 
 
 def write_moved(moved: StoredImage, folder: Path, like: Path, grid: Grid, metadata: Mapping[str, Any]) -> Written:
-    """Write `moved.*` into a folder, in the fixed image's format, or as .nii.gz where that cannot hold it.
+    """Write `moved.*` into a folder, in the fixed image's format.
+
+    Where that cannot hold it a picture becomes .tif, and what that cannot hold either, .nii.gz.
 
     Args:
         moved: on the fixed grid, with the moving image's metadata.
@@ -67,13 +78,13 @@ def write_moved(moved: StoredImage, folder: Path, like: Path, grid: Grid, metada
         grid: the fixed image's grid.
         metadata: the fixed image's.
     """
-    suffix = _WRITTEN_AS.get(suffix_of(like), ".nii.gz")
-    try:
-        return write_onto(moved, folder / f"moved{suffix}", grid, metadata)
-    except WriteError:
-        if suffix == ".nii.gz":
-            raise
-        return write_onto(moved, folder / "moved.nii.gz", grid, metadata)
+    suffixes = [_WRITTEN_AS.get(suffix_of(like), ".nii.gz"), ".nii.gz"]
+    if suffixes[0] == ".png" and moved.metadata.get("world") == "picture":
+        suffixes.insert(1, ".tif")
+    for suffix in suffixes[:-1]:
+        with contextlib.suppress(WriteError):
+            return write_onto(moved, folder / f"moved{suffix}", grid, metadata)
+    return write_onto(moved, folder / f"moved{suffixes[-1]}", grid, metadata)
 
 
 def write_onto(moved: StoredImage, path: Path, grid: Grid, metadata: Mapping[str, Any]) -> Written:

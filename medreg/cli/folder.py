@@ -10,13 +10,13 @@ from types import TracebackType
 
 from medreg.errors import WriteError
 from medreg.io.content import KIND_OF_SUFFIX
+from medreg.io.transforms import LINEAR, PROJECTIVE
 
-TRANSFORM = "transform.tfm"
 RECORD = "run.json"
 
 
 class OutputFolder:
-    """A folder of `moved.*`, `transform.tfm` and `run.json`; a context manager around the whole run.
+    """A folder of `moved.*`, `transform.*` and `run.json`; a context manager around the whole run.
 
     Entering makes sure, before any work, that the folder can be written and that nothing would be replaced unasked.
     What is written goes to `inside`, a hidden folder in it; `publish` moves it to its place, the record last, so that a
@@ -36,7 +36,7 @@ class OutputFolder:
         """Check and prepare."""
         if self.path.exists() and not self.path.is_dir():
             raise WriteError(f"{self.path}: is a file; name a folder for the outputs with --out")
-        names = [TRANSFORM, RECORD, *(f"moved{suffix}" for suffix in KIND_OF_SUFFIX)]
+        names = [LINEAR, PROJECTIVE, RECORD, *(f"moved{suffix}" for suffix in KIND_OF_SUFFIX)]
         there = [name for name in names if (self.path / name).exists()]
         if there and not self._overwrite:
             raise WriteError(

@@ -5,25 +5,29 @@ from __future__ import annotations
 import typer
 
 from medreg.cli.failing import reported
-from medreg.cli.options import Images, Json, Verbose
+from medreg.cli.options import Images, Json, SpacingText, Verbose
 
 
 @reported
-def info(files: Images, *, json: Json = False, verbose: Verbose = False) -> None:
-    """Show geometry, orientation, type and range of images; of two, their overlap in mm.
+def info(files: Images, *, spacing: SpacingText = None, json: Json = False, verbose: Verbose = False) -> None:
+    """Show geometry, orientation, type and range of images; of two, their overlap.
 
-    World coordinates are LPS: +x to the patient's left, +y to the back, +z to the head.
+    World coordinates are LPS millimetres: +x to the patient's left, +y to the back, +z to the head; of pictures that do
+    not say how large a pixel is, pixels.
     """
     from medreg.cli.warned import collected
     from medreg.io.image import read_stored
+    from medreg.io.spacing import spacing_choice, with_spacing
     from medreg.report.description import describe, overlap
     from medreg.report.tables import description_lines, overlap_lines
 
     with collected() as warned:
-        images = [read_stored(path) for path in files]
+        asked = spacing_choice(spacing)
+        images = [with_spacing(read_stored(path), asked) for path in files]
     described = [describe(image) for image in images]
     alike = len(images) == 2 and images[0].grid.dimension == images[1].grid.dimension
-    between = overlap(images[0].grid, images[1].grid) if alike else None
+    alike = alike and described[0]["unit"] == described[1]["unit"]
+    between = {**overlap(images[0].grid, images[1].grid), "unit": described[0]["unit"]} if alike else None
     if json:
         from medreg.report.record import to_json
 

@@ -11,9 +11,18 @@ from typing import Any
 from medreg.errors import ReadError, RecipeError, UsageError
 from medreg.io.content import suffix_of
 from medreg.io.failing import missing_file
-from medreg.registration.recipe import Job, job_from
+from medreg.registration.recipe import Job, Start, job_from
 
-_ROLES = ("fixed", "moving", "fixed_mask", "moving_mask")
+_ROLES = (
+    "fixed",
+    "moving",
+    "fixed_mask",
+    "moving_mask",
+    "fixed_exclude",
+    "moving_exclude",
+    "fixed_labels",
+    "moving_labels",
+)
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,7 @@ class Asked:
 
     Attributes:
         job: device, threads, volume and the recipe.
-        files: what to read, by role: "fixed" and "moving", and "fixed_mask", "moving_mask" where given.
+        files: what to read, by role: "fixed" and "moving", and masks and label maps where files are given.
         out: the folder of the outputs.
         sha256: of the inputs by role, as a `run.json` recorded them; empty for other files of settings.
     """
@@ -45,15 +54,19 @@ def job_for(config: Path | None, **flags: Any) -> Asked:
     given = {name: value for name, value in flags.items() if value is not None}
     if "metric" in given:
         given["metric"] = _same_metric(settings, given["metric"])
+    if "spacing" in given:  # that of both on the command line beats that of one in the file
+        settings = {name: value for name, value in settings.items() if name not in ("fixed_spacing", "moving_spacing")}
+    if "start" in given:
+        settings.pop("initial", None)
     job = job_from({**settings, **given}, str(config) if config else "command line")
-    files = {role: getattr(job, role) for role in _ROLES if getattr(job, role) is not None}
+    files = {role: getattr(job, role) for role in _ROLES if isinstance(getattr(job, role), Path)}
     missing = [role.upper() for role in ("fixed", "moving") if role not in files]
     if missing:
         raise UsageError(
             f"name the images: {' and '.join(missing)} on the command line, "
             "or `fixed:` and `moving:` in a --config file"
         )
-    for path in files.values():
+    for path in (*files.values(), *([job.initial] if job.initial else [])):
         if not path.exists():
             raise missing_file(path)  # now, not after torch was imported
     out = job.out or Path(f"{stem_of(files['moving'])}_to_{stem_of(files['fixed'])}")
@@ -78,8 +91,10 @@ def _load(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     if "job" in mapping and "transform" in mapping:  # a run.json: the rest says what came out
         checksums = {role: entry.get("sha256", "") for role, entry in mapping.get("inputs", {}).items()}
         mapping = mapping["job"]
-    for name in (*_ROLES, "out"):
-        if isinstance(mapping.get(name), str):
+    if isinstance(mapping.get("start"), str) and mapping["start"] not in set(Start):
+        mapping["initial"] = mapping.pop("start")
+    for name in (*_ROLES, "initial", "out"):
+        if isinstance(mapping.get(name), str) and not (name.endswith("_mask") and mapping[name] == "auto"):
             mapping[name] = str(path.parent / Path(mapping[name]).expanduser())
     return mapping, checksums
 

@@ -14,6 +14,7 @@ from medreg.cli.apply import apply
 from medreg.cli.failing import TERMINATED
 from medreg.cli.info import info
 from medreg.cli.register import register
+from medreg.cli.stitch import stitch
 
 app = typer.Typer(
     name="medreg",
@@ -22,7 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for verb in (register, apply, info):
+for verb in (register, apply, stitch, info):
     app.command()(verb)
 
 

@@ -23,3 +23,15 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but er
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print every step; tracebacks of internal errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON, and nothing else.")]
 Images = Annotated[list[Path], typer.Argument(metavar="FILE...", help="One image or more.", show_default=False)]
+SpacingText = Annotated[
+    str | None,
+    typer.Option(
+        "--spacing",
+        metavar="MM|X,Y[,Z]",
+        help="Size of a pixel in mm, of both images, where their files do not say it.",
+    ),
+]
+Outside = Annotated[
+    str | None,
+    typer.Option("--outside", metavar="VALUE|edge", help="For voxels that the image does not reach. [default: 0]"),
+]

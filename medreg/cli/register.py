@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from medreg.cli.failing import reported
-from medreg.cli.options import Device, InterpolationName, Json, Overwrite, Quiet, Threads, Verbose
+from medreg.cli.options import Device, InterpolationName, Json, Outside, Overwrite, Quiet, SpacingText, Threads, Verbose
 
 
 @reported
@@ -20,32 +20,73 @@ def register(
         Path | None, typer.Option("--out", "-o", help="Folder of the outputs. [default: MOVING_to_FIXED]")
     ] = None,
     transform: Annotated[
-        Literal["translation", "rigid", "similarity", "affine"] | None,
+        Literal["translation", "rigid", "similarity", "affine", "homography"] | None,
         typer.Option("--transform", "-t", help="How the moving image may move. [default: affine]"),
     ] = None,
     metric: Annotated[
-        Literal["auto", "mean_squares", "correlation", "mutual_information", "normalised_mutual_information"] | None,
+        Literal[
+            "auto",
+            "mean_squares",
+            "correlation",
+            "robust_correlation",
+            "local_correlation",
+            "correlation_ratio",
+            "mutual_information",
+            "normalised_mutual_information",
+            "gradient_fields",
+            "self_similarity",
+            "label_overlap",
+        ]
+        | None,
         typer.Option("--metric", "-m", help="What is compared; auto tells one contrast from two. [default: auto]"),
     ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="A YAML recipe, or a run.json to repeat.")
     ] = None,
     start: Annotated[
-        Literal["auto", "header", "centre"] | None,
+        str | None,
         typer.Option(
-            "--start", help="Where to start: as the headers say, or centre on centre. [default: auto, the better]"
+            "--start",
+            metavar="auto|header|centre|moments|search|FILE",
+            help="Where to start: as the headers say, centre on centre, by principal axes, by a search of all poses, "
+            "or from a transform. [default: auto: a search where no cheap start wins clearly]",
         ),
+    ] = None,
+    symmetric: Annotated[
+        bool | None, typer.Option("--symmetric/--no-symmetric", help="Make A to B and B to A exact inverses.")
     ] = None,
     device: Device = None,
     threads: Threads = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of the random samples. [default: 0]")] = None,
     fixed_mask: Annotated[
-        Path | None, typer.Option("--fixed-mask", help="Where the fixed image counts: nonzero.")
+        Path | None,
+        typer.Option(
+            "--fixed-mask", metavar="FILE|auto", help="Where the fixed image counts: nonzero; auto: its foreground."
+        ),
     ] = None,
     moving_mask: Annotated[
-        Path | None, typer.Option("--moving-mask", help="Where the moving image counts: nonzero.")
+        Path | None,
+        typer.Option("--moving-mask", metavar="FILE|auto", help="Where the moving image counts; as --fixed-mask."),
+    ] = None,
+    fixed_exclude: Annotated[
+        Path | None, typer.Option("--fixed-exclude", help="Where the fixed image does not count: nonzero.")
+    ] = None,
+    moving_exclude: Annotated[
+        Path | None, typer.Option("--moving-exclude", help="Where the moving image does not count: nonzero.")
+    ] = None,
+    fixed_labels: Annotated[
+        Path | None, typer.Option("--fixed-labels", help="The fixed image's label map, for the metric label_overlap.")
+    ] = None,
+    moving_labels: Annotated[Path | None, typer.Option("--moving-labels", help="The moving image's label map.")] = None,
+    spacing: SpacingText = None,
+    fixed_spacing: Annotated[
+        str | None, typer.Option("--fixed-spacing", metavar="MM|X,Y[,Z]", help="The same of the fixed image alone.")
+    ] = None,
+    moving_spacing: Annotated[
+        str | None, typer.Option("--moving-spacing", metavar="MM|X,Y[,Z]", help="The same of the moving image alone.")
     ] = None,
     interpolation: InterpolationName = None,
+    outside: Outside = None,
     volume: Annotated[
         str | None, typer.Option("--volume", metavar="N|mean", help="Which volume of a 4D series, counted from 0.")
     ] = None,
@@ -56,11 +97,13 @@ def register(
 ) -> None:
     """Bring MOVING onto FIXED; writes moved.nii.gz, transform.tfm and run.json into a folder.
 
-    Images: NIfTI, MGZ, NRRD, MetaImage, PNG, JPEG, TIFF. Both may also be named in --config.
+    Images: NIfTI, MGZ, NRRD, MetaImage, PNG, JPEG, TIFF, BMP. Both may also be named in --config.
     """
     from medreg.cli.jobs import job_for
+    from medreg.cli.outside import outside_value
     from medreg.cli.run import run
     from medreg.cli.screen import screen_for
+    from medreg.io.spacing import spacing_choice
     from medreg.io.volumes import volume_choice
 
     screen = screen_for(quiet=quiet, verbose=verbose, json=json)
@@ -71,14 +114,23 @@ def register(
         moving=moving,
         fixed_mask=fixed_mask,
         moving_mask=moving_mask,
+        fixed_exclude=fixed_exclude,
+        moving_exclude=moving_exclude,
+        fixed_labels=fixed_labels,
+        moving_labels=moving_labels,
+        spacing=spacing_choice(spacing),
+        fixed_spacing=spacing_choice(fixed_spacing),
+        moving_spacing=spacing_choice(moving_spacing),
         out=out,
         transform=transform,
         metric=metric,
         start=start,
+        symmetric=symmetric,
         device=device,
         threads=threads,
         seed=seed,
         interpolation=interpolation,
+        outside=None if outside is None else outside_value(outside),
         volume=number if number is None or isinstance(number, int) else "mean",
     )
     screen.show(run(asked, screen, overwrite=overwrite))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +12,14 @@ import typer
 from medreg.errors import UsageError
 from medreg.optimise.record import Step
 
-Watch = Callable[[Step], None]
+
+class Watch(Protocol):
+    """Called with each step; `unit` is that of lengths, known once the images are read."""
+
+    unit: str
+
+    def __call__(self, step: Step) -> None:
+        """A step was taken."""
 
 
 class Screen(Protocol):
@@ -46,7 +52,7 @@ class Silent:
 
     def progress(self, moving: Path, fixed: Path) -> AbstractContextManager[Watch]:
         """See `Screen`."""
-        return nullcontext(_unseen)
+        return nullcontext(_Watcher())
 
     def show(self, record: dict[str, Any]) -> None:
         """See `Screen`."""
@@ -76,9 +82,9 @@ class Person:
     def progress(self, moving: Path, fixed: Path) -> AbstractContextManager[Watch]:
         """See `Screen`. rich is imported only for a terminal."""
         if self._verbose:
-            return nullcontext(_told)
+            return nullcontext(_Teller())
         if not sys.stderr.isatty():
-            return nullcontext(_unseen)
+            return nullcontext(_Watcher())
         from medreg.report.progress import LiveProgress
         from medreg.report.summary import title_of
 
@@ -91,13 +97,22 @@ class Person:
         show(summary(record, detailed=self._verbose))
 
 
-def _unseen(step: Step) -> None:
+class _Watcher:
     """Shows nothing."""
 
+    unit = "mm"
 
-def _told(step: Step) -> None:
-    typer.echo(
-        f"{step.kind:<11} {step.spacing_mm:5.3g} mm  step {step.number:2d}  metric {step.value:+.6f}  "
-        f"moved {step.step_mm:8.4f} mm  overlap {step.overlap:4.0%}",
-        err=True,
-    )
+    def __call__(self, step: Step) -> None:
+        """See `Watch`."""
+
+
+class _Teller(_Watcher):
+    """A line for each step."""
+
+    def __call__(self, step: Step) -> None:
+        """See `Watch`."""
+        typer.echo(
+            f"{step.kind:<11} {step.spacing_mm:5.3g} {self.unit}  step {step.number:2d}  metric {step.value:+.6f}  "
+            f"moved {step.step_mm:8.4f} {self.unit}  overlap {step.overlap:4.0%}",
+            err=True,
+        )

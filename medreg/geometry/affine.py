@@ -38,6 +38,14 @@ def map_points(matrix: FloatArray, points: FloatArray) -> FloatArray:
     return result
 
 
+def derivative_at(matrix: FloatArray, point: FloatArray) -> FloatArray:
+    """D x D: how mapped points move with fixed points about `point` (D,); the linear part, unless w varies."""
+    mapped = matrix @ [*point, 1.0]
+    there = mapped[:-1] / mapped[-1]
+    derivative: FloatArray = (matrix[:-1, :-1] - np.outer(there, matrix[-1, :-1])) / mapped[-1]
+    return derivative
+
+
 @dataclass(frozen=True)
 class Parts:
     """A linear map as rotation, scales and shears: linear = rotation @ (scales on the diagonal, shears above).
@@ -132,3 +140,45 @@ def rotation_log(rotation: FloatArray) -> FloatArray:
         return np.zeros(3)
     result: FloatArray = np.array([x, y, z]) * (2 * np.arctan2(sine, w) / sine)
     return result
+
+
+def halves(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Two homogeneous matrices with second @ first = matrix, each half of the motion.
+
+    For the inverse matrix they are the inverses of each other's: the space between them belongs to neither end. The
+    rotation is halved by its angle, which also serves half turns, where the principal square root does not exist; the
+    rest has no rotation and is halved by its square root.
+
+    Raises:
+        TransformError: when the map mirrors or is singular.
+    """
+    d = len(matrix) - 1
+    u, _, vt = np.linalg.svd(matrix[:d, :d])
+    rotation = u @ vt
+    if np.linalg.det(matrix[:d, :d]) <= 0:
+        raise TransformError(f"a map that mirrors or flattens has no half: {matrix.tolist()}")
+    if d == 3:
+        turned = rotation_exp(rotation_log(rotation) / 2)
+    else:
+        angle = np.radians(euler_angles(rotation)[0]) / 2
+        turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turn = homogeneous(turned, np.zeros(d))
+    rest = square_root(turn.T @ matrix @ turn.T)
+    return rest @ turn, turn @ rest
+
+
+def square_root(matrix: FloatArray) -> FloatArray:
+    """The principal square root by Denman and Beavers' iteration (doi:10.1080/00207727608941895).
+
+    Raises:
+        TransformError: when there is none, as for a half turn.
+    """
+    root, inverse = matrix, np.eye(len(matrix))
+    for _ in range(60):
+        before = root
+        root, inverse = (root + np.linalg.inv(inverse)) / 2, (inverse + np.linalg.inv(root)) / 2
+        if np.abs(root - before).max() <= 1e-14 * np.abs(root).max():
+            break
+    if not np.abs(root @ root - matrix).max() <= 1e-9 * max(1.0, float(np.abs(matrix).max())):
+        raise TransformError(f"the matrix has no square root: {matrix.tolist()}")
+    return np.asarray(root, dtype=np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from medreg.io.content import KIND_OF_SUFFIX, PIXEL_KINDS, Kind, head_of, kind_o
 from medreg.io.encoding import Encoded, Encoding, encode, encoding_for
 from medreg.io.failing import reading, reason
 from medreg.io.pixels import check_picture
+from medreg.io.spacing import with_spacing
 from medreg.io.stored import StoredImage
 from medreg.io.volumes import Mean, select_volume
 
@@ -49,8 +50,8 @@ class Written:
 def read_stored(path: str | Path) -> StoredImage:
     """Read an image file as numpy, without importing torch.
 
-    The format is told from the content, so that a wrong or missing suffix does no harm. See `read_nifti`, `read_mgh`
-    and `read_itk` for what becomes of each.
+    The format is told from the content, so that a wrong or missing suffix does no harm. See `read_nifti`, `read_mgh`,
+    `read_itk` and `read_picture` for what becomes of each.
 
     Raises:
         ReadError: missing, a directory, empty, of a kind that medreg does not read, cut short or damaged.
@@ -75,6 +76,10 @@ def read_stored(path: str | Path) -> StoredImage:
         from medreg.io.mgh import read_mgh
 
         return read_mgh(path)
+    if kind in PIXEL_KINDS:
+        from medreg.io.pictures import read_picture
+
+        return read_picture(path, kind)
     from medreg.io.itk import read_itk
 
     return read_itk(path, kind)
@@ -101,15 +106,19 @@ def _readable(path: Path, kind: Kind | None) -> Kind:
     raise ReadError(f"{path}: unknown kind of file (suffix {suffix!r}); medreg reads {known_suffixes()}")
 
 
-def read_image(path: str | Path, volume: int | Mean | None = None) -> MedImage:
+def read_image(
+    path: str | Path, volume: int | Mean | None = None, spacing: float | Sequence[float] | None = None
+) -> MedImage:
     """Read an image file as a MedImage; a 4D file as frames, or as the one volume that is asked for.
 
     Args:
         path: the file.
         volume: number from 0, or `Mean()`; None keeps all frames of a series.
+        spacing: millimetres between pixels, of a picture whose file does not say: one number, or x, y(, z).
 
     Raises:
         ReadError, GeometryError, ImageError: see `read_stored` and `select_volume`.
+        UsageError: a spacing other than the file's own; see `with_spacing`.
 
     Example:
         >>> import tempfile, torch
@@ -121,7 +130,7 @@ def read_image(path: str | Path, volume: int | Mean | None = None) -> MedImage:
         >>> read_image(path).grid == image.grid
         True
     """
-    stored = read_stored(path)
+    stored = with_spacing(read_stored(path), spacing)
     return (stored if volume is None else select_volume(stored, volume)).to_image()
 
 
@@ -154,13 +163,14 @@ def write_image(
         raise WriteError(f"{path}: unknown suffix {suffix!r}; medreg writes {known_suffixes()}")
     kind = KIND_OF_SUFFIX[suffix]
     stored = image if isinstance(image, StoredImage) else StoredImage.of(image)
+    place = _place(stored, like)
     if kind in PIXEL_KINDS:
-        check_picture(stored, kind, path)
+        check_picture(stored, kind, path, place)
     encoding = encoding_for(kind, stored.array.dtype, dtype, stored.metadata, path)
     encoded = encode(stored.array, encoding)
     with written_beside(path) as temporary:
         try:
-            _write(temporary, kind, suffix, stored, encoded, encoding, _place(stored, like))
+            _write(temporary, kind, suffix, stored, encoded, encoding, place)
         except MedregError:
             raise
         except (RuntimeError, ValueError, TypeError, MemoryError) as error:

@@ -1,4 +1,4 @@
-"""NRRD, MetaImage and pictures (PNG, JPEG, TIFF, BMP), by SimpleITK, whose world is LPS like medreg's."""
+"""NRRD and MetaImage, by SimpleITK, whose world is LPS like medreg's; and the writing of pictures."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from medreg.image import Leading
 from medreg.io.content import PIXEL_KINDS, Kind, head_of
 from medreg.io.damage import check_undamaged
 from medreg.io.failing import reading, warn
+from medreg.io.lengths import MM_PER_UNIT
 from medreg.io.libraries import simpleitk
 from medreg.io.stored import StoredImage
 from medreg.types import VoxelArray
@@ -26,15 +27,11 @@ _ITK_NAME = {
     Kind.TIFF: "TIFFImageIO",
     Kind.BMP: "BMPImageIO",
 }
-_MM_PER_UNIT = {"mm": 1.0, "um": 1e-3, "µm": 1e-3, "micron": 1e-3, "microns": 1e-3, "cm": 10.0, "m": 1000.0}
 _FAST_LEVEL = 1
 
 
 def read_itk(path: Path, kind: Kind) -> StoredImage:
-    """Read a file of a format that ITK knows; components become channels, a fourth axis frames.
-
-    Pictures have a grid in pixels, spacing 1, whatever their resolution tags say (a scanner's dots per inch are no
-    measure of the object); the tags stay in metadata["header"]["resolution_mm"]. Sheared directions are kept.
+    """Read an NRRD or MetaImage; components become channels, a fourth axis frames. Sheared directions are kept.
 
     Raises:
         ReadError: cut short, damaged, or data beside the header missing.
@@ -43,15 +40,11 @@ def read_itk(path: Path, kind: Kind) -> StoredImage:
     """
     with reading(path):
         check_undamaged(path, kind)
-        sitk = simpleitk()
-        reader = sitk.ImageFileReader()
-        reader.SetImageIO(_ITK_NAME[kind])  # by content: a wrong suffix does not matter
-        reader.SetFileName(str(path))
-        image = reader.Execute()
+        image = itk_image(path, kind)
         axes = image.GetDimension()
         if axes > 4 or axes < 2:
             raise ImageError(f"{path}: has {axes} axes; medreg reads 2 or 3 and frames; split it first")
-        array, leading = _voxels(image, sitk)
+        array, leading = voxels_of(image)
         notes: list[str] = []
         keys = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
         if keys.get("NRRD_kinds[pixel]") == "list" and array.shape[0] > 1:  # 3D Slicer's sequences
@@ -62,16 +55,12 @@ def read_itk(path: Path, kind: Kind) -> StoredImage:
         header: dict[str, Any] = {"keys": {k: v for k, v in keys.items() if not k.startswith(("NRRD_", "ITK_"))}}
         if axes == 4:
             header["frame_step"] = float(image.GetSpacing()[3])
-        if kind in PIXEL_KINDS:
-            header["resolution_mm"] = tuple(image.GetSpacing()[:d])
-            grid = Grid.regular(image.GetSize()[:d], (1.0,) * d)
-        else:
-            grid = _grid(image, d, _millimetres(path, kind, notes))
+        grid = _grid(image, d, _millimetres(path, kind, notes))
         metadata = {
             "path": str(path),
             "format": kind.value,
             "stored_dtype": array.dtype.name,
-            "unit": "px" if kind in PIXEL_KINDS else "mm",
+            "unit": "mm",
             "grid": grid,
             "notes": tuple(notes),
             "header": header,
@@ -104,6 +93,8 @@ def write_itk(path: Path, kind: Kind, array: VoxelArray, grid: Grid, leading: Le
         image.SetDirection(direction.ravel().tolist())
         for key, value in header.get("keys", {}).items():
             image.SetMetaData(key, value)
+    elif kind is Kind.TIFF:
+        image.SetSpacing(grid.spacing)  # its resolution tags
     writer = sitk.ImageFileWriter()
     writer.SetImageIO(_ITK_NAME[kind])
     writer.SetFileName(str(path))
@@ -113,8 +104,25 @@ def write_itk(path: Path, kind: Kind, array: VoxelArray, grid: Grid, leading: Le
     writer.Execute(image)
 
 
-def _voxels(image: Any, sitk: Any) -> tuple[VoxelArray, Leading]:
-    array: VoxelArray = sitk.GetArrayFromImage(image)
+def itk_image(path: Path, kind: Kind) -> Any:
+    """SimpleITK's image of a file.
+
+    Raises:
+        RuntimeError: ITK's, when it cannot read it.
+    """
+    reader = simpleitk().ImageFileReader()
+    reader.SetImageIO(_ITK_NAME[kind])  # by content: a wrong suffix does not matter
+    reader.SetFileName(str(path))
+    return reader.Execute()
+
+
+def voxels_of(image: Any) -> tuple[VoxelArray, Leading]:
+    """(channel or frame, [z,] y, x) of a SimpleITK image; not contiguous where the pixels are vectors.
+
+    Raises:
+        ImageError: frames of several channels each.
+    """
+    array: VoxelArray = simpleitk().GetArrayFromImage(image)
     vector = image.GetNumberOfComponentsPerPixel() > 1
     if image.GetDimension() == 4:
         if vector:
@@ -142,7 +150,7 @@ def _millimetres(path: Path, kind: Kind, notes: list[str]) -> float:
     units = set(re.findall(r'"([^"]*)"', match[1])) - {"", "???"} if match else set()
     if not units or units == {"mm"}:
         return 1.0
-    if len(units) > 1 or (unit := units.pop()) not in _MM_PER_UNIT:
+    if len(units) > 1 or (unit := units.pop()) not in MM_PER_UNIT:
         raise ReadError(f"{path}: space units {match and match[1].strip()} are not understood; write them in mm")
     warn(notes, f"{path}: its lengths are in {unit}; converted to mm")
-    return _MM_PER_UNIT[unit]
+    return MM_PER_UNIT[unit]

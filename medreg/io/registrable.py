@@ -1,4 +1,4 @@
-"""Whether an image's values can be registered at all."""
+"""Whether an image's values can be registered at all, and those of a mask be told apart."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from medreg.errors import ImageError, MedregWarning
+from medreg.io.content import Kind
 from medreg.io.stored import StoredImage
 
 
@@ -30,6 +31,28 @@ def check_registrable(stored: StoredImage) -> StoredImage:
     if low == high:
         raise ImageError(
             f"{stored.name}: is constant, every voxel is {low:g}; there is nothing to register; is it the right file?"
+        )
+    return stored
+
+
+def check_mask(stored: StoredImage) -> StoredImage:
+    """The mask, fit to say which voxels count; a warning where its format blurs that.
+
+    Raises:
+        ImageError: transparent pixels, of which nobody knows whether they count.
+    """
+    clear = stored.metadata.get("transparent", 0)
+    if clear:
+        raise ImageError(
+            f"{stored.name}: {clear} pixels of this mask are transparent; save it in black and white "
+            "without transparency"
+        )
+    if stored.metadata.get("format") == Kind.JPEG.value:
+        warnings.warn(
+            f"{stored.name}: is a JPEG, which blurs a mask's edges: all that is not exactly black counts as marked; "
+            "use PNG for masks",
+            MedregWarning,
+            stacklevel=2,
         )
     return stored
 

@@ -20,12 +20,21 @@ _BINARY = (".mat", ".h5", ".hdf5", ".he5", ".xfm")
 """Suffixes of the other forms in which ITK keeps transforms; they are read through SimpleITK."""
 
 
+LINEAR, PROJECTIVE = "transform.tfm", "transform.json"
+"""The names of a run's transform: ITK's text, or medreg's own JSON for a homography, which ITK cannot hold."""
+
+
+def transform_name(matrix: FloatArray) -> str:
+    """`LINEAR`, or `PROJECTIVE` for a homography."""
+    return PROJECTIVE if matrix[-1, :-1].any() else LINEAR
+
+
 def write_transform(matrix: FloatArray, path: str | Path, *, centre: Sequence[float] | None = None) -> None:
-    """Write an ITK text file that holds an AffineTransform, whole or not at all.
+    """Write an ITK text file that holds an AffineTransform, or a JSON file, whole or not at all.
 
     Args:
         matrix: 4x4, or 3x3 in 2D: fixed points -> moving points, LPS mm.
-        path: where to; .tfm and .txt are the suffixes that ITK reads.
+        path: where to; .tfm and .txt are the suffixes that ITK reads, .json holds homographies, too.
         centre: D numbers, LPS mm, the fixed point about which the file is parametrised; the origin when None.
 
     Raises:
@@ -33,7 +42,11 @@ def write_transform(matrix: FloatArray, path: str | Path, *, centre: Sequence[fl
         WriteError: the disk refuses.
     """
     path = Path(path)
-    text = to_itk_text(_affine(np.asarray(matrix, dtype=np.float64), path), centre)
+    matrix = np.asarray(matrix, dtype=np.float64)
+    if path.suffix.lower() == ".json":
+        text = _to_json(_projective(matrix, path))
+    else:
+        text = to_itk_text(_affine(matrix, path), centre)
     with written_beside(path) as temporary:
         temporary.write_text(text, encoding="ascii", newline="\n")
 
@@ -41,8 +54,8 @@ def write_transform(matrix: FloatArray, path: str | Path, *, centre: Sequence[fl
 def read_transform(path: str | Path) -> FloatArray:
     """The matrix that a transform file holds: 4x4, or 3x3 in 2D, fixed points -> moving points, LPS mm.
 
-    Reads ITK's text files (every linear class, composites of them), ITK's .mat, .h5 and .xfm, medreg's `run.json`, and
-    plain text of 4 rows of 4 numbers (3 of 3 in 2D).
+    Reads ITK's text files (every linear class, composites of them), ITK's .mat, .h5 and .xfm, medreg's `run.json` and
+    `transform.json` (which may hold a homography), and plain text of 4 rows of 4 numbers (3 of 3 in 2D).
 
     Raises:
         ReadError: the file is missing, a directory, or damaged.
@@ -70,7 +83,7 @@ def read_transform(path: str | Path) -> FloatArray:
     if text.startswith("#Insight Transform File"):
         return _affine(_from_itk_text(text, path), path)
     if text.lstrip().startswith("{"):
-        return _affine(_from_record(text, path), path)
+        return _projective(_from_record(text, path), path)
     return _affine(_from_numbers(text, path), path)
 
 
@@ -105,11 +118,25 @@ def _from_itk_text(text: str, path: Path) -> FloatArray:
     return whole
 
 
+def _to_json(matrix: FloatArray) -> str:
+    content = {
+        "transform": {
+            "kind": "homography" if matrix[-1, :-1].any() else "affine",
+            "dimension": len(matrix) - 1,
+            "matrix": matrix.tolist(),
+            "convention": "(u, w) = matrix @ (fixed point, 1); moving point = u / w; LPS mm, or px for pictures",
+        }
+    }
+    return json.dumps(content, indent=2) + "\n"
+
+
 def _from_record(text: str, path: Path) -> FloatArray:
     try:
         matrix = np.array(json.loads(text)["transform"]["matrix"], dtype=np.float64)
     except (ValueError, KeyError, TypeError) as error:
-        raise TransformError(f"{path}: is no run.json of medreg, it has no transform.matrix") from error
+        raise TransformError(
+            f"{path}: is no run.json or transform.json of medreg, it has no transform.matrix"
+        ) from error
     return matrix
 
 
@@ -149,15 +176,21 @@ def _by_simpleitk(path: Path) -> FloatArray:
 
 
 def _affine(matrix: FloatArray, path: Path) -> FloatArray:
+    matrix = _projective(matrix, path)
+    last = [0.0] * (len(matrix) - 1) + [1.0]
+    if np.abs(matrix[-1] - last).max() > 1e-12:
+        raise TransformError(
+            f"{path}: the last row of a linear transform is {last}, got {matrix[-1].tolist()}; is it transposed? "
+            "A homography is kept in medreg's own .json"
+        )
+    return matrix
+
+
+def _projective(matrix: FloatArray, path: Path) -> FloatArray:
     if matrix.shape not in ((3, 3), (4, 4)):
         raise TransformError(
             f"{path}: a transform is a matrix of 4 rows of 4 numbers (3 of 3 in 2D), got shape {matrix.shape}"
         )
     if not np.isfinite(matrix).all():
         raise TransformError(f"{path}: the matrix is not finite: {matrix.tolist()}")
-    last = [0.0] * (len(matrix) - 1) + [1.0]
-    if np.abs(matrix[-1] - last).max() > 1e-12:
-        raise TransformError(
-            f"{path}: the last row of a linear transform is {last}, got {matrix[-1].tolist()}; is it transposed?"
-        )
     return matrix

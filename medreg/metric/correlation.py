@@ -81,11 +81,16 @@ def _powers(fixed: Tensor, powers: int) -> Tensor:
 class CorrelationMeasure:
     """`correlation` with its normal equations solved once; samples outside are taken out of them.
 
-    The K regressors are never formed: a product of M monomials and Q powers needs M rows in memory, not M Q.
+    Of several channels (colour), each moving one is explained by all fixed ones; the metric is the share of the
+    variance of all that is left. The K regressors are never formed: a product of M monomials and Q powers needs M rows
+    in memory, not M Q.
     """
 
     def __init__(self, fixed: Tensor, position: Tensor, order: int, powers: int) -> None:
-        self.monomials, self.powers = _monomials(position, order), _powers(fixed, powers)
+        """Bind to fixed values (C, N) at `position` (N, D)."""
+        self.monomials = _monomials(position, order)
+        rows = [_powers(channel, powers) for channel in fixed]
+        self.powers = torch.cat([rows[0], *(r[1:] for r in rows[1:])])  # the constant once
         strength, directions = torch.linalg.eigh(self._gram(slice(None)))
         kept = strength > RIDGE * strength[-1]  # a two-valued image's square says nothing that its values do not
         self.whiten = directions[:, kept] / strength[kept].sqrt()
@@ -93,22 +98,26 @@ class CorrelationMeasure:
     def __call__(self, moving: Tensor, weight: Tensor) -> Slope:
         """See `Measure`."""
         count = float(weight.sum().clamp(min=1.0))
-        mean = float((weight * moving).sum()) / count
-        centred = (moving - mean) * weight
-        share = self.whiten.T @ self._project(centred)
         outside = weight == 0
+        left = None
         if bool(outside.any()):
-            gram = torch.eye(len(share), dtype=torch.float64) * (1 + RIDGE)
-            share = torch.linalg.solve(gram - self.whiten.T @ self._gram(outside) @ self.whiten, share)
-        residual = centred - self._combine(self.whiten @ share) * weight
-        total = float(centred.dot(centred))
-        if total <= FLAT * float(moving.dot(moving * weight)):
+            left = torch.eye(self.whiten.shape[1], dtype=torch.float64) * (1 + RIDGE)
+            left = left - self.whiten.T @ self._gram(outside) @ self.whiten
+        centred, residual = torch.empty_like(moving), torch.empty_like(moving)
+        for k, channel in enumerate(moving):
+            mean = float((weight * channel).sum()) / count
+            torch.mul(channel - mean, weight, out=centred[k])
+            share = self.whiten.T @ self._project(centred[k])
+            share = share if left is None else torch.linalg.solve(left, share)
+            torch.sub(centred[k], self._combine(self.whiten @ share) * weight, out=residual[k])
+        total = _square(centred)
+        if total <= FLAT * float((moving * moving * weight).sum()):
             return Slope(1.0, torch.zeros_like(moving), torch.zeros_like(moving))
-        value = float(residual.dot(residual)) / total
-        return Slope(value, (residual - value * centred) * (2 / total), weight * (2 / total))
+        value = _square(residual) / total
+        return Slope(value, (residual - value * centred) * (2 / total), (weight * (2 / total)).expand_as(moving))
 
     def _project(self, values: Tensor) -> Tensor:
-        """(K,) float64: the sum over samples of each regressor times the values."""
+        """(K,) float64: the sum over samples of each regressor times the values (N,)."""
         return ((self.powers * values) @ self.monomials.T).cpu().double().flatten()
 
     def _combine(self, coefficients: Tensor) -> Tensor:
@@ -121,6 +130,11 @@ class CorrelationMeasure:
         monomials, powers = self.monomials[:, chosen], self.powers[:, chosen]
         parts = list(zip(torch.split(monomials, SHARE, 1), torch.split(powers, SHARE, 1), strict=True))
         return torch.stack(shared(_products, parts, monomials)).sum(0)
+
+
+def _square(values: Tensor) -> float:
+    flat = values.flatten()
+    return float(flat.dot(flat))
 
 
 def _products(part: tuple[Tensor, Tensor]) -> Tensor:

@@ -19,14 +19,15 @@ def mean_squares(fixed: Tensor, moving: Tensor, weight: Tensor) -> Tensor:
 
 
 class MeanSquaresMeasure:
-    """`mean_squares` divided by the fixed samples' variance, so that its value has no unit."""
+    """`mean_squares` of all channels (C, N), divided by the fixed samples' variance, so that its value has no unit."""
 
     def __init__(self, fixed: Tensor) -> None:
         self.fixed = fixed
-        self.scale = float(fixed.var(correction=0).clamp(min=1e-30))
+        self.scale = float(fixed.var(1, correction=0).sum().clamp(min=1e-30))
 
     def __call__(self, moving: Tensor, weight: Tensor) -> Slope:
         """See `Measure`."""
         residual = (moving - self.fixed) * weight
         norm = 2.0 / (self.scale * float(weight.sum().clamp(min=1.0)))
-        return Slope(float(residual.dot(residual)) * norm / 2, residual * norm, weight * norm)
+        value = float(residual.flatten().dot(residual.flatten())) * norm / 2
+        return Slope(value, residual * norm, (weight * norm).expand_as(moving))

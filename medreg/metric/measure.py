@@ -12,8 +12,8 @@ class Slope(NamedTuple):
 
     Attributes:
         value: the metric; lower is better.
-        slope: (N,) d value / d moving value of each sample; 0 for samples outside.
-        curvature: (N,) non-negative weights w for which sum_i w_i J_i J_i^T approximates the metric's Hessian, where
+        slope: (C, N) d value / d moving value of each channel and sample; 0 for samples outside.
+        curvature: (C, N) non-negative weights w for which sum_i w_i J_i J_i^T approximates the metric's Hessian, where
             J_i is the derivative of moving value i by the transform's parameters (Gauss-Newton, or the empirical Fisher
             matrix).
     """
@@ -27,5 +27,5 @@ class Measure(Protocol):
     """A metric bound to the fixed samples of one level."""
 
     def __call__(self, moving: Tensor, weight: Tensor) -> Slope:
-        """The slope at moving values (N,) with weights (N,): 1 where a sample counts, 0 where it does not."""
+        """The slope at moving values (C, N) with weights (N,): 1 where a sample counts, 0 where it does not."""
         ...

@@ -27,11 +27,14 @@ class Stopping:
         steps: most accepted steps.
         tolerance_mm: a step whose largest parameter is below this ends the loop.
         window: first-order rules stop when this many steps brought no gain above `NOISE`.
+        least_overlap: a transform that leaves a smaller share of the samples inside the moving image is no candidate,
+            however good its metric: sliding out of view never pays.
     """
 
     steps: int
     tolerance_mm: float
     window: int = 20
+    least_overlap: float = LEAST_OVERLAP
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,8 @@ def descend(problem: Problem, start: FloatArray, rule: Rule, stopping: Stopping)
     here = problem.evaluate(start)
     best = current = Accepted(start, here, 0.0, 0)
     yield current
-    if not usable(here):
-        yield _fault(here)
+    if not usable(here, stopping.least_overlap):
+        yield _fault(here, stopping.least_overlap)
         return
     outcome = Outcome.STEPS_SPENT
     since_best = 0
@@ -87,21 +90,21 @@ def _step(problem: Problem, here: Accepted, rule: Rule, stopping: Stopping) -> t
         there = problem.evaluate(matrix)
         length = float(np.abs(step).max())
         rise = there.value - here.evaluation.value
-        if usable(there) and (not rule.monotone or rise <= noise(here.evaluation)):
+        if usable(there, stopping.least_overlap) and (not rule.monotone or rise <= noise(here.evaluation)):
             rule.learn(step, here.evaluation, there)
             outcome = Outcome.CONVERGED if length < stopping.tolerance_mm else Outcome.STEPS_SPENT
             return Accepted(matrix, there, length, here.number + 1), outcome
         if not rule.monotone:
-            return None, _fault(there)
+            return None, _fault(there, stopping.least_overlap)
         if length < 4 * stopping.tolerance_mm:
             return None, Outcome.FLAT
         rule.shrink()
     return None, Outcome.FLAT
 
 
-def _fault(evaluation: Evaluation) -> Outcome:
+def _fault(evaluation: Evaluation, least_overlap: float) -> Outcome:
     """What is wrong with an evaluation that is not usable."""
-    return Outcome.NO_OVERLAP if evaluation.overlap < LEAST_OVERLAP else Outcome.DIVERGED
+    return Outcome.NO_OVERLAP if evaluation.overlap < least_overlap else Outcome.DIVERGED
 
 
 def noise(evaluation: Evaluation) -> float:
@@ -109,7 +112,7 @@ def noise(evaluation: Evaluation) -> float:
     return NOISE * (1 + abs(evaluation.value))
 
 
-def usable(evaluation: Evaluation) -> bool:
+def usable(evaluation: Evaluation, least_overlap: float = LEAST_OVERLAP) -> bool:
     """Whether a value can be trusted: finite, and enough of the images in view of each other."""
     finite = np.isfinite(evaluation.value) and bool(np.isfinite(evaluation.gradient).all())
-    return finite and evaluation.overlap >= LEAST_OVERLAP
+    return finite and evaluation.overlap >= least_overlap

@@ -24,7 +24,7 @@ class Outcome(Enum):
             Outcome.STEPS_SPENT: "Still moving when the steps were spent: raise `steps` or loosen `tolerance_mm`.",
             Outcome.DIVERGED: "The metric stopped being finite; the last good transform is kept. "
             "Lower the learning rate or set `clip_norm`.",
-            Outcome.NO_OVERLAP: "The images ceased to overlap; check the headers, or try `--start centre`.",
+            Outcome.NO_OVERLAP: "The images ceased to overlap; check the headers, or try `--start search`.",
         }[self]
 
 

@@ -44,7 +44,7 @@ class LevelImage:
     """One image at one level.
 
     Attributes:
-        volume: (1, z, y, x) float32.
+        volume: (C, z, y, x) float32.
         mask: (1, z, y, x) bool where it counts, or None where all of it does.
         grid: where the voxels lie.
     """
@@ -58,7 +58,7 @@ class Pyramid:
     """One image at every level that is asked for; the last level's means are kept, since stages share them.
 
     Args:
-        volume: (1, z, y, x) float32.
+        volume: (C, z, y, x) float32.
         mask: (1, z, y, x) float32 of 0 and 1, or None where all counts.
         grid: where the voxels lie.
     """
@@ -67,7 +67,7 @@ class Pyramid:
         self.volume, self.mask, self.grid = volume, mask, grid
         self._last: tuple[float, LevelImage] | None = None
 
-    def at(self, spacing_mm: float, metric: recipe.Metric) -> LevelImage:
+    def at(self, spacing_mm: float, metric: recipe.SingleMetric) -> LevelImage:
         """The image pooled to about `spacing_mm`; for least squares the axes that pooling left alone are smoothed.
 
         Least squares weighs noise by its variance, and interpolation lowers the variance off the voxel centres; without
@@ -78,7 +78,8 @@ class Pyramid:
         if self._last is None or self._last[0] != spacing_mm:
             self._last = spacing_mm, _pooled(self.volume, self.mask, self.grid, spacing_mm)
         pooled = self._last[1]
-        return pooled if is_histogram(metric) else self._smoothed(pooled, spacing_mm)
+        sharp = is_histogram(metric) or isinstance(metric, recipe.SelfSimilarity)
+        return pooled if sharp else self._smoothed(pooled, spacing_mm)
 
     def _smoothed(self, pooled: LevelImage, spacing_mm: float) -> LevelImage:
         grid, factors = self.grid, factors_of(self.grid, spacing_mm)
@@ -107,7 +108,7 @@ def _pooled(volume: Tensor, mask: Tensor | None, grid: Grid, spacing_mm: float) 
         return LevelImage(pooled, None, level)
     total, level = level_of(torch.where(mask > 0, volume, 0.0), grid, spacing_mm)
     share = level_of(mask, grid, spacing_mm)[0]
-    mean = total.sum() / share.sum()
+    mean = total.flatten(1).sum(1).view(-1, *[1] * grid.dimension) / share.sum()
     return LevelImage(torch.where(share > 0, total / share.clamp(min=1e-6), mean), share >= 0.5, level)
 
 

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
+from collections.abc import Sequence
+from functools import partial
 
-import torch
-from torch import Tensor
-
-from medreg.errors import ImageError
-from medreg.image import Leading, MedImage
+from medreg.geometry.affine import invert
+from medreg.image import MedImage
+from medreg.optimise.loop import LEAST_OVERLAP
 from medreg.optimise.record import StageRecord
 from medreg.registration import contrast, recipe
+from medreg.registration.freedom import affordable
+from medreg.registration.inputs import label_volumes, mask_of, volumes
+from medreg.registration.level import PairLevel, Side
 from medreg.registration.levels import Pyramid, default_levels
-from medreg.registration.measures import is_histogram
-from medreg.registration.recipe import Recipe
+from medreg.registration.moments import centre_of_mass
+from medreg.registration.recipe import Recipe, has_labels
 from medreg.registration.result import Result
-from medreg.registration.samples import Placement, centre_of_mass, draw
-from medreg.registration.stage import PairLevel, StageResult, Watch, run_stage
-from medreg.registration.start import candidates_for, choose
+from medreg.registration.stage import Watch, run_stage
+from medreg.registration.start import Started, find_start
+from medreg.registration.verdict import judge
+from medreg.transform.homography import Homography
 from medreg.transform.kind import Kind
 from medreg.transform.linear import LinearTransform
+from medreg.types import FloatArray
 
 GENERAL = recipe.MutualInformation()
 """Serves every contrast: used until the contrast is known, and where it differs."""
+
+LEAST_KEPT = 0.5
+"""Of the overlap that a registration begins with: sliding out of view never pays."""
 
 
 def register(
@@ -32,11 +41,15 @@ def register(
     *,
     fixed_mask: MedImage | None = None,
     moving_mask: MedImage | None = None,
+    fixed_labels: MedImage | None = None,
+    moving_labels: MedImage | None = None,
+    initial: FloatArray | None = None,
     watch: Watch | None = None,
 ) -> Result:
     """Find the transform that maps points of `fixed` to the same anatomy in `moving`.
 
-    Works on the device that the tensors are on. Channels are averaged; a series is refused (`MedImage.frame`).
+    Works on the device that the tensors are on. Channels are compared each with its like where both images have as many
+    (colour), and averaged where not; a series is refused (`MedImage.frame`).
 
     Args:
         fixed: stays where it is.
@@ -44,6 +57,9 @@ def register(
         recipe: every choice; the defaults find an affine transform.
         fixed_mask: nonzero where the fixed image counts; any grid size that equals the fixed image's.
         moving_mask: the same for the moving image. Voxels out of a mask count at no level.
+        fixed_labels: a label map on the fixed image's grid, for `label_overlap`; else the image itself is taken as one.
+        moving_labels: the same for the moving image.
+        initial: (D+1) x (D+1), fixed -> moving points, LPS mm: where to start, in place of what the recipe says.
         watch: called with each step.
 
     Raises:
@@ -61,8 +77,33 @@ def register(
         >>> [round(float(v), 1) + 0.0 for v in result.transform.matrix[:3, 3]]
         [4.0, 0.0, 0.0]
     """
-    pair = _Pair(fixed, moving, fixed_mask, moving_mask, recipe)
+    if recipe.symmetric and _order(moving) < _order(fixed):  # the metric is the same both ways, its rounding is not
+        return register(
+            moving,
+            fixed,
+            recipe,
+            fixed_mask=moving_mask,
+            moving_mask=fixed_mask,
+            fixed_labels=moving_labels,
+            moving_labels=fixed_labels,
+            initial=None if initial is None else invert(initial),
+            watch=watch,
+        ).inverse()
+    masks = mask_of(fixed_mask, fixed), mask_of(moving_mask, moving)
+    first, second = volumes(fixed, moving)
+    labels = None
+    if has_labels(recipe.metric):
+        one, other = label_volumes(fixed, fixed_labels or fixed, moving, moving_labels or moving)
+        labels = Pyramid(one, masks[0], fixed.grid), Pyramid(other, masks[1], moving.grid)
+    pair = _Pair(Pyramid(first, masks[0], fixed.grid), Pyramid(second, masks[1], moving.grid), labels, recipe, initial)
     return pair.run(watch)
+
+
+def _order(image: MedImage) -> bytes:
+    """What a symmetric registration sorts its images by, so that both orders do the same arithmetic to the last bit."""
+    content = hashlib.sha256(image.affine.tobytes())
+    content.update(image.data.contiguous().cpu().numpy().tobytes())
+    return content.digest()
 
 
 class _Pair:
@@ -70,130 +111,106 @@ class _Pair:
 
     def __init__(
         self,
-        fixed: MedImage,
-        moving: MedImage,
-        fixed_mask: MedImage | None,
-        moving_mask: MedImage | None,
+        fixed: Pyramid,
+        moving: Pyramid,
+        labels: tuple[Pyramid, Pyramid] | None,
         asked: Recipe,
+        initial: FloatArray | None,
     ) -> None:
-        if fixed.dimension != moving.dimension:
-            raise ImageError(
-                f"{fixed.name} is {fixed.dimension}D and {moving.name} is {moving.dimension}D; "
-                "both must have the same dimension"
-            )
-        self.recipe = asked
-        self.fixed = Pyramid(varied(fixed), _mask(fixed_mask, fixed), fixed.grid)
-        self.moving = Pyramid(varied(moving), _mask(moving_mask, moving), moving.grid)
+        self.recipe, self.initial = asked, initial
         self.settings = asked.levels or default_levels(fixed.grid, moving.grid)
-        self.centre: tuple[float, ...] = fixed.grid.centre
+        coarsest = self.settings[0].spacing_mm
+        self.fixed, self.moving = (
+            Side(image, label, centre_of_mass(image.at(coarsest, GENERAL)))
+            for image, label in zip((fixed, moving), labels or (None, None), strict=True)
+        )
 
     def run(self, watch: Watch | None) -> Result:
         asked = self.recipe
         seconds: dict[str, float] = {}
         records: list[StageRecord] = []
         clock = time.perf_counter()
-        coarse = self.fixed.at(self.settings[0].spacing_mm, GENERAL)
-        self.centre = centre_of_mass(coarse.volume, coarse.grid, coarse.mask)
-        level = self.level(0, GENERAL)
-        moving_centre = centre_of_mass(level.moving.volume, level.moving.grid, level.moving.mask)
-        starts = candidates_for(
-            asked.start, [self.centre, self.fixed.grid.centre], [moving_centre, self.moving.grid.centre]
-        )
-        name, state, scores = choose(starts, level, asked.transform)
+        started = self._start()
         seconds["start"] = time.perf_counter() - clock
 
         clock = time.perf_counter()
-        metric, reason, state = self._metric(level, state, records, watch)
+        level, matrix = self.level(0), started.matrix
+        coarse = level.terms(GENERAL, matrix)[0]
+        kind, fallback = affordable(asked.transform, coarse, matrix, self.fixed.image.grid)
+        least = max(LEAST_OVERLAP, LEAST_KEPT * level.problem(GENERAL, kind, matrix).evaluate(matrix).overlap)
+        stages = partial(_through, optimiser=asked.optimiser, watch=watch, records=records, least_overlap=least)
+        metric, reason = asked.metric, "asked for"
+        if isinstance(metric, recipe.AutoMetric):
+            matrix = stages(level, GENERAL, _kinds(kind), matrix)
+            metric, reason = self._metric(level, matrix)
         for number in range(len(self.settings)):
-            level = self.level(number, metric)
-            kinds = _kinds(asked.transform) if number == 0 else (asked.transform,)
-            for kind in kinds:
-                state = run_stage(level, metric, kind, state.matrix, asked.optimiser, watch)
-                records.append(state.record)
+            level = self.level(number)
+            matrix = stages(level, metric, _kinds(kind) if number == 0 else (kind,), matrix)
+            if number == min(1, len(self.settings) - 1):
+                seen = tuple(side.at(level.settings.spacing_mm, GENERAL) for side in (self.fixed, self.moving))
+        outcome = records[-1].outcome
+        verdict = judge(seen[0], seen[1], matrix, outcome, asked.seed)
         seconds["optimise"] = time.perf_counter() - clock
         return Result(
-            LinearTransform(state.matrix, asked.transform, self.centre),
-            metric.name,
-            reason,
-            name,
-            scores,
-            tuple(records),
-            state.record.outcome,
-            asked,
-            seconds,
+            transform=_transform(matrix, kind, self.fixed.centre),
+            metric=metric.name,
+            metric_reason=reason,
+            start=started.name,
+            candidates=started.candidates,
+            stages=tuple(records),
+            outcome=outcome,
+            verdict=verdict,
+            fallback=fallback,
+            recipe=asked,
+            seconds=seconds,
         )
 
-    def _metric(
-        self, level: PairLevel, state: StageResult, records: list[StageRecord], watch: Watch | None
-    ) -> tuple[recipe.Metric, str, StageResult]:
-        """The metric to use and why; `auto` first aligns the coarsest level under mutual information, then looks."""
-        if not isinstance(self.recipe.metric, recipe.AutoMetric):
-            return self.recipe.metric, "asked for", state
-        for kind in _kinds(self.recipe.transform):
-            state = run_stage(level, GENERAL, kind, state.matrix, self.recipe.optimiser, watch)
-            records.append(state.record)
-        moving, inside = level.problem(GENERAL, self.recipe.transform).values(state.matrix)
-        found = contrast.compare(level.samples.values, moving, inside)
-        return (recipe.Correlation() if found.is_same else GENERAL), found.reason, state
+    def _metric(self, level: PairLevel, matrix: FloatArray) -> tuple[recipe.Metric, str]:
+        """The metric that suits the contrasts, as they show at a coarse level that is aligned, and why."""
+        term = level.terms(GENERAL, matrix)[0]
+        moving, inside = term.values(matrix)
+        found = contrast.compare(term.samples.values.mean(0), moving.mean(0), inside)
+        return (recipe.Correlation() if found.is_same else GENERAL), found.reason
 
-    def level(self, number: int, metric: recipe.Metric) -> PairLevel:
-        """Both images at one level, filtered and sampled as the metric needs it."""
-        settings = self.settings[number]
-        placement = Placement.SCATTERED if is_histogram(metric) else Placement.CENTRES
-        fixed, moving = self.fixed.at(settings.spacing_mm, metric), self.moving.at(settings.spacing_mm, metric)
+    def _start(self) -> Started:
+        """The given start, or the best that is found."""
+        if self.initial is not None:
+            return Started("given", self.initial, ())
+        return find_start(self.recipe.start, self.fixed, self.moving, self.recipe.transform, self.recipe.seed)
+
+    def level(self, number: int) -> PairLevel:
+        """Both images at one level."""
         seed = self.recipe.seed + number
-        samples = draw(fixed.volume, fixed.grid, settings.samples, self.centre, seed, placement, fixed.mask)
-        return PairLevel(number, settings, samples, moving)
+        return PairLevel(number, self.settings[number], self.fixed, self.moving, seed, self.recipe.symmetric)
+
+
+def _through(
+    level: PairLevel,
+    metric: recipe.Metric,
+    kinds: Sequence[Kind],
+    matrix: FloatArray,
+    *,
+    optimiser: recipe.Optimiser,
+    watch: Watch | None,
+    records: list[StageRecord],
+    least_overlap: float,
+) -> FloatArray:
+    """Where one family after the other leads at a level; their records are appended."""
+    for kind in kinds:
+        state = run_stage(level, metric, kind, matrix, optimiser, watch, least_overlap)
+        matrix = state.matrix
+        records.append(state.record)
+    return matrix
+
+
+def _transform(matrix: FloatArray, kind: Kind, centre: tuple[float, ...]) -> LinearTransform | Homography:
+    return Homography(matrix, centre) if kind is Kind.HOMOGRAPHY else LinearTransform(matrix, kind, centre)
 
 
 def _kinds(kind: Kind) -> tuple[Kind, ...]:
     """What the coarsest level goes through, from few parameters to many."""
     if kind in (Kind.SIMILARITY, Kind.AFFINE):
         return (Kind.RIGID, kind)
+    if kind is Kind.HOMOGRAPHY:
+        return (Kind.RIGID, Kind.AFFINE, kind)
     return (kind,)
-
-
-def varied(image: MedImage) -> Tensor:
-    """`scalar(image)`, which must not be constant.
-
-    Raises:
-        ImageError: when every voxel has the same value.
-    """
-    data = scalar(image)
-    low, high = torch.aminmax(data)
-    if not bool(low < high):
-        raise ImageError(f"{image.name} is constant, every voxel is {float(low):g}: there is nothing to align")
-    return data
-
-
-def scalar(image: MedImage) -> Tensor:
-    """(1, z, y, x) float32: the one channel, or the mean of all.
-
-    Raises:
-        ImageError: for a series of volumes.
-    """
-    if image.leading is Leading.FRAMES and image.channels > 1:
-        raise ImageError(
-            f"{image.name} holds {image.channels} volumes; choose one with --volume N or their mean with --volume mean"
-        )
-    data = image.data.float()
-    return data if len(data) == 1 else data.mean(0, keepdim=True)
-
-
-def _mask(mask: MedImage | None, image: MedImage) -> Tensor | None:
-    """(1, z, y, x) float32 of 0 and 1.
-
-    Raises:
-        ImageError: when it is empty or does not lie on the image's grid.
-    """
-    if mask is None:
-        return None
-    if mask.size != image.size or abs(mask.affine - image.affine).max() > 1e-2:
-        raise ImageError(
-            f"mask {mask.name} does not lie on the grid of {image.name} (size {mask.size} against {image.size}); "
-            f"resample it first: medreg apply {mask.name} --like {image.name} --interpolation nearest --out mask.nii.gz"
-        )
-    chosen = (mask.data != 0).any(0, keepdim=True).to(image.data.device)
-    if not bool(chosen.any()):
-        raise ImageError(f"mask {mask.name} is empty: no voxel is above 0")
-    return chosen.to(torch.float32)

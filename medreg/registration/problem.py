@@ -1,105 +1,120 @@
-"""One level of a registration as a function of a matrix: metric of fixed samples against the moving image at T(points).
-
-The analytic chain: one forward and one backward of the sampler give each sample's value and spatial gradient; the
-metric gives d value / d sample; a step's generators give d point / d step. Their products are the gradient and the
-Gauss-Newton matrix.
-"""
+"""Weighted metrics as what the optimiser minimises: one way, or both ways at once."""
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from collections.abc import Sequence
 
-from medreg.metric.measure import Measure
+import numpy as np
+
+from medreg.geometry.affine import halves, invert, map_points
 from medreg.optimise.problem import Evaluation
-from medreg.registration.levels import LevelImage
-from medreg.registration.samples import Samples
-from medreg.sample import sample_with_gradient
+from medreg.registration.term import Bend, Term
 from medreg.transform.generators import about, exponential, generators
 from medreg.transform.kind import Kind
 from medreg.types import FloatArray
 
 
-class SampledProblem:
-    """A metric over the samples of one level, by a matrix that maps fixed points to moving points.
+class OneWay:
+    """Metrics of fixed samples against the moving image, by a matrix that maps fixed points to moving points.
 
     Args:
-        samples: fixed values and points.
-        moving: the moving image at this level, with its mask.
-        measure: bound to the samples.
+        terms: all with the same centre of their samples.
         kind: family of transforms; steps stay inside it.
 
     Attributes:
-        evaluations: how often the metric was computed, for transforms that were rejected too.
+        evaluations: how often the metrics were computed, for transforms that were rejected too.
+        samples: how many are compared.
     """
 
-    def __init__(self, samples: Samples, moving: LevelImage, measure: Measure, kind: Kind) -> None:
-        self.samples, self.moving, self.measure = samples, moving, measure
-        self.mask = None if moving.mask is None else moving.mask.to(moving.volume.dtype)
-        d = moving.grid.dimension
+    def __init__(self, terms: Sequence[Term], kind: Kind) -> None:
+        self.terms = terms
+        samples = terms[0].samples
+        self.samples = sum(len(term.samples) for term in terms)
+        self.centre, d = samples.centre, terms[0].moving.grid.dimension
         self.evaluations = 0
         self.generators = generators(kind, d, samples.radius)
-        self.basis = self.generators[:, :d, :].reshape(len(self.generators), -1)
+        self.rows = d + 1 if kind is Kind.HOMOGRAPHY else d
+        self.basis = self.generators[:, : self.rows, :].reshape(len(self.generators), -1)
 
     def evaluate(self, matrix: FloatArray) -> Evaluation:
         """See `medreg.optimise.problem.Problem`."""
         self.evaluations += 1
-        linear, index = self._index(matrix)
-        values, gradients, counts = self._sample(index)
-        weight = counts.to(values.dtype)
-        slope = self.measure(values, weight)
-        pull = linear.T @ gradients  # d value / d fixed point
-        gradient = ((pull * slope.slope) @ self.samples.homogeneous).cpu().double().numpy().ravel()
-        curvature = self._curvature(pull, slope.curvature)
-        overlap = float(weight.mean())
-        return Evaluation(slope.value, self.basis @ gradient, self.basis @ curvature @ self.basis.T, overlap)
-
-    def _curvature(self, pull: Tensor, weight: Tensor) -> FloatArray:
-        """sum_i w_i (g_i x h_i)(g_i x h_i)^T for pulls g (D, N) and homogeneous points h, as (D(D+1))^2.
-
-        The outer products of g and of h are symmetric, so their distinct entries (6 and 10 in 3D) are enough: one
-        product of (6, N) and (N, 10) instead of (12, N) and (N, 12), whose second factor is the same at every step.
-        """
-        d = len(pull)
-        first, second, place = _distinct(d)
-        products = (pull[first] * pull[second] * weight) @ self.samples.products
-        full = products.cpu().double().numpy()[np.ix_(place.ravel(), _distinct(d + 1)[2].ravel())]
-        curvature: FloatArray = full.reshape(d, d, d + 1, d + 1).transpose(0, 2, 1, 3).reshape(d * (d + 1), d * (d + 1))
-        return curvature
-
-    def _sample(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Moving values (N,), their index gradients (D, N), and (N,) bool which are inside the image and its mask."""
-        sampled = sample_with_gradient(self.moving.volume, index)
-        counts = sampled.inside
-        if self.mask is not None:
-            counts = counts & (sample_with_gradient(self.mask, index).values[0] >= 0.5)
-        return sampled.values[0], sampled.gradients[0].T, counts
-
-    def values(self, matrix: FloatArray) -> tuple[Tensor, Tensor]:
-        """(N,) moving values at the samples, and (N,) bool which of them count."""
-        values, _, counts = self._sample(self._index(matrix)[1])
-        return values, counts
-
-    def _index(self, matrix: FloatArray) -> tuple[Tensor, Tensor]:
-        """The derivative of index by fixed point (D, D), and the moving index (N, D) of every sample."""
-        d = self.moving.grid.dimension
-        world = self.moving.grid.inverse_affine @ matrix
-        shift = world[:d, :d] @ np.array(self.samples.centre) + world[:d, d]
-        like = self.samples.homogeneous
-        table = torch.as_tensor(np.column_stack([world[:d, :d], shift]), dtype=like.dtype, device=like.device)
-        return table[:, :d], (table @ like.T).T
+        return _summed([(term.weight, term.bend(matrix, self.rows), self.basis) for term in self.terms])
 
     def move(self, matrix: FloatArray, step: FloatArray) -> FloatArray:
         """See `medreg.optimise.problem.Problem`."""
-        moved: FloatArray = matrix @ about(self.samples.centre, exponential(np.tensordot(step, self.generators, 1)))
-        return moved
+        return _scaled(matrix @ about(self.centre, exponential(np.tensordot(step, self.generators, 1))), self.centre)
 
 
-def _distinct(n: int) -> tuple[list[int], list[int], NDArray[np.int64]]:
-    """Rows and columns of the distinct entries of a symmetric n x n matrix, and (n, n) which of them stands where."""
-    rows, columns = np.triu_indices(n)
-    place = np.zeros((n, n), dtype=np.int64)
-    place[rows, columns] = place[columns, rows] = np.arange(len(rows))
-    return rows.tolist(), columns.tolist(), place
+class BothWays:
+    """The same, and metrics of moving samples against the fixed image, about the space half-way between the two.
+
+    A matrix is split into two halves, fixed -> half-way -> moving; a step acts between them. Exchanging the images
+    inverts and exchanges the halves and negates the step, and nothing else changes: neither image is the reference
+    (Reuter 2010, doi:10.1016/j.neuroimage.2010.07.020).
+
+    Args:
+        forward: terms of fixed samples in the moving image.
+        backward: terms of moving samples in the fixed image.
+        kind: family of transforms.
+    """
+
+    def __init__(self, forward: Sequence[Term], backward: Sequence[Term], kind: Kind) -> None:
+        self.forward, self.backward, self.kind = forward, backward, kind
+        self.evaluations = 0
+        self.samples = sum(len(term.samples) for term in (*forward, *backward))
+        self.rows = forward[0].moving.grid.dimension + (kind is Kind.HOMOGRAPHY)
+        self.radius = (forward[0].samples.radius * backward[0].samples.radius) ** 0.5
+
+    def evaluate(self, matrix: FloatArray) -> Evaluation:
+        """See `medreg.optimise.problem.Problem`."""
+        self.evaluations += 1
+        first, second = halves(matrix)
+        steps = self._steps(first, second)
+        fixed = _seen_from(steps, first, self.forward[0].samples.centre, self.rows)
+        moving = _seen_from(steps, invert(second), self.backward[0].samples.centre, self.rows)
+        back = invert(matrix)
+        return _summed(
+            [(term.weight / 2, term.bend(matrix, self.rows), fixed) for term in self.forward]
+            + [(term.weight / 2, term.bend(back, self.rows), -moving) for term in self.backward]
+        )
+
+    def move(self, matrix: FloatArray, step: FloatArray) -> FloatArray:
+        """See `medreg.optimise.problem.Problem`."""
+        first, second = halves(matrix)
+        moved = second @ exponential(np.tensordot(step, self._steps(first, second), 1)) @ first
+        return _scaled(moved, self.forward[0].samples.centre)
+
+    def _steps(self, first: FloatArray, second: FloatArray) -> FloatArray:
+        """Generators (P, D+1, D+1) of half-way space, about the middle of where both centres come to lie."""
+        fixed, moving = (np.array([terms[0].samples.centre]) for terms in (self.forward, self.backward))
+        middle = (map_points(first, fixed) + map_points(invert(second), moving))[0] / 2
+        at = tuple(middle.tolist())
+        return np.stack([about(at, g) for g in generators(self.kind, len(at), self.radius)])
+
+
+def _seen_from(steps: FloatArray, to: FloatArray, centre: tuple[float, ...], rows: int) -> FloatArray:
+    """(P, rows (D+1)): steps of half-way space as they act, before `to`, on points relative to an image's `centre`."""
+    d = len(centre)
+    shift = np.eye(d + 1)
+    shift[:d, d] = centre
+    shifted = to @ shift
+    conjugated = np.linalg.inv(shifted) @ steps @ shifted
+    return np.asarray(conjugated[:, :rows, :].reshape(len(steps), -1), dtype=np.float64)
+
+
+def _summed(parts: Sequence[tuple[float, Bend, FloatArray]]) -> Evaluation:
+    """The weighted sum of bends by the parameters of their bases; the overlap of the image that is seen best."""
+    value = sum(weight * bend.value for weight, bend, _ in parts)
+    gradient = sum(weight * (basis @ bend.gradient) for weight, bend, basis in parts)
+    curvature = sum(weight * (basis @ bend.curvature @ basis.T) for weight, bend, basis in parts)
+    overlap = max(bend.overlap for _, bend, _ in parts)
+    return Evaluation(float(value), np.asarray(gradient), np.asarray(curvature), overlap)
+
+
+def _scaled(matrix: FloatArray, centre: tuple[float, ...]) -> FloatArray:
+    """A homography with its denominator 1 at `centre`; a linear matrix as it is."""
+    if not matrix[-1, :-1].any():
+        return matrix
+    scaled: FloatArray = matrix / (matrix[-1] @ [*centre, 1.0])
+    return scaled

@@ -17,11 +17,13 @@ from medreg.transform.kind import Kind
 
 
 class Start(str, Enum):
-    """Where the search begins."""
+    """Where the first stage begins."""
 
     AUTO = "auto"
     HEADER = "header"
     CENTRE = "centre"
+    MOMENTS = "moments"
+    SEARCH = "search"
 
 
 class _Value(BaseModel):
@@ -68,10 +70,105 @@ class NormalisedMutualInformation(_Value):
     bins: int = Field(default=48, ge=8, le=128, description="most bins an axis; coarse levels use fewer")
 
 
-Metric = Annotated[
-    AutoMetric | MeanSquares | Correlation | MutualInformation | NormalisedMutualInformation,
+class RobustCorrelation(_Value):
+    """Correlation under Tukey's biweight: what does not fit at all (a lesion, a resection, a jaw) does not pull."""
+
+    name: Literal["robust_correlation"] = "robust_correlation"
+    bias_order: int = Field(default=3, ge=0, le=4, description="as for `correlation`")
+    powers: int = Field(default=2, ge=1, le=3, description="as for `correlation`")
+    cutoff: float = Field(default=4.685, gt=1, description="residuals beyond this many sigmas count as outliers")
+
+
+class LocalCorrelation(_Value):
+    """1 - the mean squared correlation within small patches: any slow change of brightness is allowed for."""
+
+    name: Literal["local_correlation"] = "local_correlation"
+    patch: int = Field(default=5, ge=3, le=11, description="voxels of a patch along each axis, at every level")
+
+
+class CorrelationRatio(_Value):
+    """The share of the moving variance that no function of the fixed value explains (Roche)."""
+
+    name: Literal["correlation_ratio"] = "correlation_ratio"
+    bins: int = Field(default=32, ge=4, le=256, description="most classes of fixed intensity; coarse levels use fewer")
+
+
+class GradientFields(_Value):
+    """Whether edges run the same way, whatever their contrast (Haber and Modersitzki)."""
+
+    name: Literal["gradient_fields"] = "gradient_fields"
+
+
+class SelfSimilarity(_Value):
+    """Mean squared difference of self-similarity descriptors (MIND-SSC)."""
+
+    name: Literal["self_similarity"] = "self_similarity"
+
+
+class LabelOverlap(_Value):
+    """1 - the mean Dice overlap of labels: of the label maps given beside the images, or of the images themselves."""
+
+    name: Literal["label_overlap"] = "label_overlap"
+
+
+SingleMetric = Annotated[
+    MeanSquares
+    | Correlation
+    | RobustCorrelation
+    | LocalCorrelation
+    | CorrelationRatio
+    | MutualInformation
+    | NormalisedMutualInformation
+    | GradientFields
+    | SelfSimilarity
+    | LabelOverlap,
     Field(discriminator="name"),
 ]
+
+
+class Weighted(_Value):
+    """One metric of several, and how much it counts."""
+
+    metric: SingleMetric
+    weight: float = Field(default=1.0, gt=0)
+
+
+class Several(_Value):
+    """A weighted sum of metrics. In YAML a list: `metric: [{name: correlation, weight: 2}, label_overlap]`."""
+
+    name: Literal["several"] = "several"
+    terms: tuple[Weighted, ...] = Field(min_length=1)
+
+
+Metric = Annotated[
+    AutoMetric
+    | MeanSquares
+    | Correlation
+    | RobustCorrelation
+    | LocalCorrelation
+    | CorrelationRatio
+    | MutualInformation
+    | NormalisedMutualInformation
+    | GradientFields
+    | SelfSimilarity
+    | LabelOverlap
+    | Several,
+    Field(discriminator="name"),
+]
+
+
+def weighted(metric: Metric) -> tuple[Weighted, ...]:
+    """What a metric sums: itself, or its terms."""
+    if isinstance(metric, Several):
+        return metric.terms
+    if isinstance(metric, AutoMetric):
+        raise TypeError("metric 'auto' is resolved before a level is built")
+    return (Weighted(metric=metric),)
+
+
+def has_labels(metric: Metric) -> bool:
+    """Whether a metric, or one of several, compares label maps."""
+    return any(isinstance(each, LabelOverlap) for each in (metric, *(t.metric for t in getattr(metric, "terms", ()))))
 
 
 class GaussNewton(_Value):
@@ -132,8 +229,17 @@ class Level(_Value):
 
 
 def _named(value: Any) -> Any:
-    """`metric: correlation` for `metric: {name: correlation}`."""
+    """`metric: correlation` for `metric: {name: correlation}`, and a list for several with weights."""
+    if isinstance(value, list):
+        return {"name": "several", "terms": [_weighted(_named(term)) for term in value]}
     return {"name": value} if isinstance(value, str) else value
+
+
+def _weighted(term: Any) -> Any:
+    """`{name: correlation, weight: 2}` for `{metric: {name: correlation}, weight: 2}`."""
+    if not isinstance(term, dict) or "metric" in term:
+        return term
+    return {"metric": {k: v for k, v in term.items() if k != "weight"}, "weight": term.get("weight", 1.0)}
 
 
 class Recipe(_Value):
@@ -147,6 +253,7 @@ class Recipe(_Value):
     transform: Kind = Kind.AFFINE
     metric: Metric = AutoMetric()
     start: Start = Start.AUTO
+    symmetric: bool = Field(default=False, description="A to B and B to A give exact inverses")
     optimiser: Optimiser = GaussNewton()
     levels: tuple[Level, ...] | None = Field(default=None, min_length=1, description="None: chosen from both images")
     interpolation: Literal["nearest", "linear", "cubic", "sinc"] = "linear"
@@ -163,18 +270,58 @@ class Recipe(_Value):
         return data
 
 
+Spacing = (
+    Annotated[float, Field(gt=0)]
+    | Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=3)]
+)
+"""Millimetres between pixels: one number for all axes, or x, y(, z)."""
+
+
 class Job(_Value):
     """A recipe with the images it is for: what a YAML file or a `run.json` may hold."""
 
     fixed: Path | None = None
     moving: Path | None = None
-    fixed_mask: Path | None = None
-    moving_mask: Path | None = None
+    fixed_mask: Literal["auto"] | Path | None = Field(
+        default=None, description="a file, nonzero where the image counts; or auto, the foreground"
+    )
+    moving_mask: Literal["auto"] | Path | None = Field(default=None, description="the same for the moving image")
+    fixed_exclude: Path | None = Field(default=None, description="a file, nonzero where the image does not count")
+    moving_exclude: Path | None = Field(default=None, description="the same for the moving image")
+    fixed_labels: Path | None = Field(default=None, description="a label map, for the metric label_overlap")
+    moving_labels: Path | None = Field(default=None, description="the same for the moving image")
+    initial: Path | None = Field(default=None, description="a transform to start from; `start: FILE` says the same")
+    spacing: Spacing | None = Field(
+        default=None, description="mm between pixels of both images, whose files do not say; one number, or x, y(, z)"
+    )
+    fixed_spacing: Spacing | None = Field(default=None, description="of the fixed image alone")
+    moving_spacing: Spacing | None = Field(default=None, description="of the moving image alone")
     volume: int | Literal["mean"] | None = None
     out: Path | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: int | None = Field(default=None, ge=1)
     recipe: Recipe = Recipe()
+
+    @model_validator(mode="after")
+    def _check_labels(self) -> Job:
+        if (self.fixed_labels is None) != (self.moving_labels is None):
+            raise ValueError("give label maps of both images, fixed_labels and moving_labels, or of none")
+        if self.fixed_labels is not None and not has_labels(self.recipe.metric):
+            raise ValueError("label maps are compared by the metric label_overlap, which is not asked for")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_auto(cls, data: Any) -> Any:
+        """A command line gives `auto` as a path."""
+        masks = ("fixed_mask", "moving_mask")
+        return {k: "auto" if k in masks and str(v) == "auto" else v for k, v in data.items()}
+
+    @property
+    def spacings(self) -> dict[str, float | tuple[float, ...]]:
+        """The asked spacings by "fixed" and "moving", of those that were asked for."""
+        asked = {"fixed": self.fixed_spacing or self.spacing, "moving": self.moving_spacing or self.spacing}
+        return {role: spacing for role, spacing in asked.items() if spacing is not None}
 
 
 def job_from(mapping: dict[str, Any], origin: str) -> Job:
@@ -195,6 +342,9 @@ def job_from(mapping: dict[str, Any], origin: str) -> Job:
             known = sorted(jobs | recipes)
             hint = _nearest(key, known) or f"; known keys: {', '.join(known)}"
             raise RecipeError(f"{origin}: unknown key '{key}'{hint}")
+    start = mapping.get("start")
+    if isinstance(start, str | Path) and str(start) not in set(Start):  # a transform's file
+        mapping = {**{k: v for k, v in mapping.items() if k != "start"}, "initial": start}
     nested = mapping.get("recipe") or {}
     if not isinstance(nested, dict):
         raise RecipeError(f"{origin}: 'recipe' holds a mapping of recipe fields, got {nested!r}")

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from medreg.optimise.record import Outcome, StageRecord
 from medreg.registration.recipe import Recipe
+from medreg.registration.verdict import Verdict
+from medreg.transform.homography import Homography
 from medreg.transform.linear import LinearTransform
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A start that was tried: its name and its metric at the coarsest level (lower is better)."""
+    """A start that was tried.
+
+    Attributes:
+        name: "header", "centre of mass", "centre of view", "principal axes N", "search" or "given".
+        value: negative mutual information times overlap at a coarse level, nats; lower is better.
+        overlap: fraction of the smaller image's samples that lie inside the other.
+        degrees: by how much it turns.
+    """
 
     name: str
     value: float
+    overlap: float
+    degrees: float
 
 
 @dataclass(frozen=True)
@@ -29,16 +40,24 @@ class Result:
         start: the start that won; `candidates` lists all with their scores.
         stages: every level, coarse to fine.
         outcome: how the last stage ended.
+        verdict: how far it can be trusted.
+        fallback: why the transform has fewer degrees of freedom than were asked for; None where it has them all.
         recipe: what was asked.
         seconds: wall time per phase: "start", "optimise".
     """
 
-    transform: LinearTransform
+    transform: LinearTransform | Homography
     metric: str
     metric_reason: str
     start: str
     candidates: tuple[Candidate, ...]
     stages: tuple[StageRecord, ...]
     outcome: Outcome
+    verdict: Verdict
+    fallback: str | None
     recipe: Recipe
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def inverse(self) -> Result:
+        """The same run told from the other side: the transform maps moving points to fixed points."""
+        return replace(self, transform=self.transform.inverse())

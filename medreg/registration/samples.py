@@ -13,6 +13,7 @@ from torch import Tensor
 from medreg.errors import RegistrationError
 from medreg.geometry.grid import Grid
 from medreg.sample import sample_with_gradient
+from medreg.types import FloatArray
 
 LEAST = 50
 """Fewer samples than this do not determine a transform."""
@@ -23,19 +24,21 @@ class Samples:
     """Fixed values and where they lie.
 
     Attributes:
-        values: (N,) float32.
+        values: (C, N) float32.
         homogeneous: (N, D+1) float32, points relative to `centre` in millimetres, and 1.
         centre: D coordinates, LPS mm: what steps turn about.
         radius: root mean square distance of the points from the centre, mm: what makes steps millimetre-balanced.
+        corners: (2^D, D+1) those of the whole image, relative to the centre, and 1.
     """
 
     values: Tensor
     homogeneous: Tensor
     centre: tuple[float, ...]
     radius: float
+    corners: FloatArray
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.homogeneous)
 
     @cached_property
     def products(self) -> Tensor:
@@ -59,6 +62,7 @@ class Placement(Enum):
 
     CENTRES = "centres"
     SCATTERED = "scattered"
+    PATCHES = "patches"
 
 
 def draw(
@@ -69,6 +73,7 @@ def draw(
     seed: int,
     placement: Placement = Placement.CENTRES,
     allowed: Tensor | None = None,
+    patch: int = 1,
 ) -> Samples:
     """Up to `count` voxels of a fixed level.
 
@@ -76,19 +81,22 @@ def draw(
     clumps, and neighbours in memory stay neighbours, which the sampler's cache rewards.
 
     Args:
-        volume: (1, z, y, x) values.
+        volume: (C, z, y, x) values.
         grid: where they lie.
         count: most samples.
         centre: see `Samples`.
         seed: of the draw.
         placement: on voxel centres, or anywhere within the voxel.
         allowed: (1, z, y, x) bool; None allows every voxel.
+        patch: voxels of a patch along each axis, odd; used by `Placement.PATCHES`.
 
     Raises:
         RegistrationError: when fewer than `LEAST` voxels are allowed.
     """
+    if placement is Placement.PATCHES:
+        allowed, count = _middles(volume, allowed, patch), max(LEAST, count // patch**grid.dimension)
     candidates = None if allowed is None else allowed.flatten().nonzero()[:, 0].cpu()
-    total = volume.numel() if candidates is None else len(candidates)
+    total = volume[0].numel() if candidates is None else len(candidates)
     if total < LEAST:
         raise RegistrationError(
             f"only {total} voxels of the fixed image are left to compare at {min(grid.spacing):.3g} mm, "
@@ -102,11 +110,15 @@ def draw(
         picked = ((torch.arange(count) + jitter) * (total / count)).long().clamp(max=total - 1)
     flat = picked if candidates is None else candidates[picked]
     index = _unravel(flat, grid.size)
+    if placement is Placement.PATCHES:
+        index = (index[:, None] + _around(patch, grid.dimension)).flatten(0, 1)
+        strides = torch.tensor([1, *np.cumprod(grid.size)[:-1].tolist()])
+        flat = (index * strides).sum(1)
     if placement is Placement.SCATTERED:
         index = index + torch.rand(index.shape, generator=generator, dtype=torch.float64) - 0.5
-        values = sample_with_gradient(volume, index.to(volume.dtype).to(volume.device)).values[0]
+        values = sample_with_gradient(volume, index.to(volume.dtype).to(volume.device)).values
     else:
-        values = volume.flatten()[flat.to(volume.device)]
+        values = volume.flatten(1)[:, flat.to(volume.device)]
     return _placed(values, index.double(), grid, centre)
 
 
@@ -119,6 +131,20 @@ def _unravel(flat: Tensor, size: tuple[int, ...]) -> Tensor:
     return torch.stack(index, 1)
 
 
+def _middles(volume: Tensor, allowed: Tensor | None, patch: int) -> Tensor:
+    """(1, z, y, x) bool: voxels about which a whole patch lies in the image and is allowed."""
+    mask = torch.ones_like(volume[:1], dtype=torch.bool) if allowed is None else allowed
+    pool = torch.nn.functional.max_pool3d if mask.ndim == 4 else torch.nn.functional.max_pool2d
+    beyond = torch.nn.functional.pad((~mask).float(), [patch // 2] * (2 * mask.ndim - 2), value=1.0)
+    return pool(beyond, patch, 1) == 0
+
+
+def _around(patch: int, dimension: int) -> Tensor:
+    """(patch^D, D) offsets of a patch's voxels, x fastest."""
+    offsets = torch.arange(patch) - patch // 2
+    return torch.cartesian_prod(*[offsets] * dimension).flip(1)
+
+
 def _placed(values: Tensor, index: Tensor, grid: Grid, centre: tuple[float, ...]) -> Samples:
     """Samples at voxel indices (N, D); positions are formed in float64 and kept relative to the centre."""
     d = grid.dimension
@@ -126,23 +152,5 @@ def _placed(values: Tensor, index: Tensor, grid: Grid, centre: tuple[float, ...]
     relative = index @ affine[:d, :d].T + (affine[:d, d] - torch.tensor(centre, dtype=torch.float64))
     radius = float(relative.square().sum(1).mean().sqrt())
     homogeneous = torch.cat([relative, torch.ones(len(relative), 1, dtype=torch.float64)], 1)
-    return Samples(values, homogeneous.to(values.dtype).to(values.device), centre, max(radius, 1e-6))
-
-
-def centre_of_mass(volume: Tensor, grid: Grid, allowed: Tensor | None = None) -> tuple[float, ...]:
-    """World point (LPS mm) of the brightness above the mean of the volume (1, z, y, x), or the grid's centre.
-
-    Taking the mean off keeps a wide dark background with a small offset from pulling the centre to the grid's middle.
-    """
-    volume = volume.cpu()  # float64 below, which not every device has
-    counts = torch.ones_like(volume) if allowed is None else allowed.cpu().to(volume.dtype)
-    weight = ((volume - (volume * counts).sum() / counts.sum()).clamp(min=0) * counts)[0]
-    total = float(weight.sum(dtype=torch.float64))
-    if total <= 0:
-        return grid.centre
-    axes = range(weight.ndim)
-    index = []
-    for axis in reversed(axes):
-        profile = weight.sum([a for a in axes if a != axis], dtype=torch.float64)
-        index.append(float((profile * torch.arange(len(profile))).sum()) / total)
-    return tuple(grid.to_world(np.array([index]))[0].tolist())
+    corners = np.column_stack([grid.corners - centre, np.ones(2**d)])
+    return Samples(values, homogeneous.to(values.dtype).to(values.device), centre, max(radius, 1e-6), corners)

@@ -6,40 +6,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from medreg.optimise.loop import Accepted, Stopping, descend
+from medreg.optimise.loop import LEAST_OVERLAP, Accepted, Stopping, descend
 from medreg.optimise.record import Outcome, StageRecord, Step
 from medreg.registration import recipe
-from medreg.registration.levels import LevelImage
-from medreg.registration.measures import measure_for, rule_for
-from medreg.registration.problem import SampledProblem
-from medreg.registration.samples import Samples
+from medreg.registration.level import PairLevel
+from medreg.registration.measures import rule_for
 from medreg.transform.kind import Kind
 from medreg.types import FloatArray
 
 Watch = Callable[[Step], None]
 """Called with each step as it is taken."""
-
-
-@dataclass(frozen=True, eq=False)
-class PairLevel:
-    """Both images at one level.
-
-    Attributes:
-        number: position among the levels, 0 is the coarsest.
-        settings: spacing, steps, tolerance.
-        samples: of the fixed image.
-        moving: the moving image.
-    """
-
-    number: int
-    settings: recipe.Level
-    samples: Samples
-    moving: LevelImage
-
-    def problem(self, metric: recipe.Metric, kind: Kind) -> SampledProblem:
-        """The metric at this level as a function of a matrix."""
-        measure = measure_for(metric, self.samples, self.moving.volume)
-        return SampledProblem(self.samples, self.moving, measure, kind)
 
 
 @dataclass(frozen=True)
@@ -72,14 +48,15 @@ def run_stage(
     start: FloatArray,
     optimiser: recipe.Optimiser,
     watch: Watch | None = None,
+    least_overlap: float = LEAST_OVERLAP,
 ) -> StageResult:
-    """Minimise `metric` over transforms of `kind` from `start`, at one level."""
+    """Minimise `metric` over transforms of `kind` from `start`, at one level; `least_overlap` as in `Stopping`."""
     begun = time.perf_counter()
     steps: list[Step] = []
     best: Accepted | None = None
     outcome = Outcome.STEPS_SPENT
-    stopping = Stopping(level.settings.steps, level.settings.tolerance_mm)
-    problem = level.problem(metric, kind)
+    stopping = Stopping(level.settings.steps, level.settings.tolerance_mm, least_overlap=least_overlap)
+    problem = level.problem(metric, kind, start)
     for event in descend(problem, start, rule_for(optimiser), stopping):
         if isinstance(event, Outcome):
             outcome = event
@@ -105,7 +82,7 @@ def run_stage(
         level.settings.spacing_mm,
         str(kind),
         metric.name,
-        len(level.samples),
+        problem.samples,
         tuple(steps),
         outcome,
         problem.evaluations,

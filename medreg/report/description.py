@@ -16,7 +16,7 @@ _PROBES = 32
 
 
 def describe(image: StoredImage) -> dict[str, Any]:
-    """Geometry, orientation, type and range as plain JSON values; lengths in mm, LPS."""
+    """Geometry, orientation, type and range as plain JSON values; lengths in `unit`, LPS but of pictures."""
     grid, metadata = image.grid, image.metadata
     finite = image.array[np.isfinite(image.array)] if image.array.dtype.kind == "f" else image.array
     return {
@@ -32,6 +32,9 @@ def describe(image: StoredImage) -> dict[str, Any]:
         "off_axis_deg": off_axis(np.array(grid.direction)),
         "sheared": grid.is_sheared,
         "unit": metadata.get("unit", "mm"),
+        "world": metadata.get("world", "LPS"),
+        "spacing_from": metadata.get("spacing_from", "file" if metadata.get("unit", "mm") == "mm" else None),
+        "orientation_tag": metadata.get("orientation_tag", 1),
         "leading": image.leading.value,
         "leading_length": int(image.array.shape[0]),
         "dtype": str(metadata.get("stored_dtype", image.array.dtype.name)),
@@ -58,9 +61,9 @@ def overlap(first: Grid, second: Grid) -> dict[str, Any]:
     """How much of two grids lies in the same place.
 
     Returns:
-        `box_mm`: lengths along the world's axes (LPS) of what both grids' upright bounding boxes share, 0 where they
-        are apart; `of_first` and `of_second`: the fraction of each that lies inside the other, from 32 points along
-        each axis; `centres_mm`: the distance between the centres.
+        In the unit of both, whatever the names say: `box_mm`, lengths along the world's axes (LPS) of what both grids'
+        upright bounding boxes share, 0 where they are apart; `of_first` and `of_second`, the fraction of each that lies
+        inside the other, from 32 points along each axis; `centres_mm`, the distance between the centres.
     """
     (low_a, high_a), (low_b, high_b) = _box(first), _box(second)
     shared = np.minimum(high_a, high_b) - np.maximum(low_a, low_b)

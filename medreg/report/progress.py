@@ -27,7 +27,12 @@ class LiveProgress:
 
     Args:
         title: the line above the table.
+
+    Attributes:
+        unit: of lengths, "mm" or "px"; set it when the images are read.
     """
+
+    unit = "mm"
 
     def __init__(self, title: str) -> None:
         """See the class."""
@@ -72,10 +77,10 @@ class LiveProgress:
             table.add_row(
                 Text("•" if running else "✓", style="cyan" if running else "green"),
                 Text(step.kind, style="bold" if running else ""),
-                f"{step.spacing_mm:.2g} mm",
+                f"{step.spacing_mm:.2g} {self.unit}",
                 f"step {step.number}",
                 f"metric {step.value:.4f}",
-                f"moving {step.step_mm:.3f} mm",
+                f"moving {step.step_mm:.3f} {self.unit}",
                 style="" if running else "dim",
             )
         whole = Table.grid()

@@ -6,13 +6,14 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from medreg.geometry.orientation import orientation_code
+from medreg.io.transforms import transform_name
 from medreg.report.motion import motion_of
 from medreg.report.versions import versions
 
@@ -41,6 +42,7 @@ class Ran:
         seconds: wall time by phase.
         device: where it was computed, never "auto".
         threads: CPU threads.
+        shares: share of the voxels that count, of "fixed" and "moving" where they have masks.
     """
 
     job: Job
@@ -53,16 +55,21 @@ class Ran:
     seconds: Mapping[str, float]
     device: str
     threads: int
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 def record_of(ran: Ran) -> dict[str, Any]:
     """The record, of plain JSON values."""
     result, fixed, moving = ran.result, ran.inputs["fixed"].image, ran.inputs["moving"].image
     unit = "px" if fixed.metadata.get("unit") == "px" == moving.metadata.get("unit") else "mm"
+    worlds = {str(image.metadata.get("world", "LPS")) for image in (fixed, moving)}
+    world = "picture" if worlds == {"picture"} else "LPS"
     transform = {
         "kind": str(result.transform.kind.value),
+        "asked": str(result.recipe.transform.value),
+        "fallback": result.fallback,
         "dimension": result.transform.dimension,
-        **motion_of(result.transform.matrix, fixed.grid, moving.grid, unit),
+        **motion_of(result.transform.matrix, fixed.grid, moving.grid, unit, world),
         "centre": list(result.transform.centre),
     }
     return {
@@ -73,10 +80,16 @@ def record_of(ran: Ran) -> dict[str, Any]:
             "used": result.start,
             "candidates": [asdict(candidate) for candidate in result.candidates],
         },
+        "verdict": {
+            "standing": result.verdict.standing.value,
+            "agreement": result.verdict.agreement,
+            "reasons": list(result.verdict.reasons),
+        },
         "outcome": {"name": result.outcome.value, "advice": result.outcome.advice},
-        "levels": [_level(stage) for stage in result.stages],
+        "levels": [_level(stage, unit) for stage in result.stages],
         "seconds": {**_phases(ran), "total": ran.seconds["total"]},
         "inputs": {role: _input(path, ran.inputs[role]) for role, path in ran.files.items()},
+        "masks": {role: _mask(ran.job, role, share) for role, share in ran.shares.items()},
         "outputs": {
             "folder": str(ran.out),
             "moved": {
@@ -87,8 +100,10 @@ def record_of(ran: Ran) -> dict[str, Any]:
                 "note": ran.written.sentence,
             },
             "transform": {
-                "file": "transform.tfm",
-                "format": "ITK text, AffineTransform, fixed -> moving points, LPS mm",
+                "file": transform_name(result.transform.matrix),
+                "format": ("medreg JSON" if result.transform.matrix[-1, :-1].any() else "ITK text, AffineTransform")
+                + ", fixed -> moving points, "
+                + {"px": "px", "mm": "mm" if world == "picture" else "LPS mm"}[unit],
             },
         },
         "warnings": list(ran.warnings),
@@ -133,10 +148,11 @@ def _phases(ran: Ran) -> dict[str, float]:
     return phases
 
 
-def _level(stage: StageRecord) -> dict[str, Any]:
+def _level(stage: StageRecord, unit: str) -> dict[str, Any]:
     return {
         "level": stage.level,
         "spacing_mm": stage.spacing_mm,
+        "unit": unit,
         "kind": str(stage.kind),
         "metric": stage.metric,
         "samples": stage.samples,
@@ -155,16 +171,24 @@ def _input(path: Path, ahead: Ahead) -> dict[str, Any]:
         "sha256": ahead.sha256,
         "size": list(image.grid.size),
         "spacing": list(image.grid.spacing),
+        "unit": image.metadata.get("unit", "mm"),
         "orientation": orientation_code(np.array(image.grid.direction)),
         "dtype": str(image.metadata.get("stored_dtype", image.array.dtype.name)),
         "seconds": ahead.seconds,
     }
 
 
+def _mask(job: Job, role: str, share: float) -> dict[str, Any]:
+    asked = {name: getattr(job, f"{role}_{name}") for name in ("mask", "exclude")}
+    return {**{name: None if path is None else str(path) for name, path in asked.items()}, "share": share}
+
+
 def _job(ran: Ran) -> dict[str, Any]:
     """What `--config run.json` repeats: inputs by absolute path, the device and threads that were used, no folder."""
     return {
         **{role: str(path.resolve()) for role, path in ran.files.items()},
+        **{f"{role}_mask": "auto" for role in ("fixed", "moving") if getattr(ran.job, f"{role}_mask") == "auto"},
+        **{f"{role}_spacing": spacing for role, spacing in ran.job.spacings.items()},
         "volume": ran.job.volume,
         "device": ran.device,
         "threads": ran.threads,

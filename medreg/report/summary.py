@@ -15,6 +15,10 @@ from medreg.io.content import suffix_of
 Tone = Literal["plain", "strong", "good", "warning", "faint"]
 
 
+LISTED = 8
+"""Starts that are shown in detail; `run.json` lists all."""
+
+
 @dataclass(frozen=True)
 class Line:
     """A line of the summary: a label in the margin, its text, and how it is meant."""
@@ -39,12 +43,17 @@ def summary(record: Mapping[str, Any], *, detailed: bool = False) -> list[Line]:
     lines = [
         Line("", f"{title_of(moving, fixed)}, {record['transform']['kind']}", "strong"),
         Line("found", motion(record["transform"])),
+        _verdict(record["verdict"]),
         Line("ended", f"{_words(outcome['name'])}: {outcome['advice']}", tone),
         Line("metric", f"{_words(metric['used'])} {_final(record)}{reason}"),
     ]
-    lines += [Line("warning", text, "warning") for text in record["warnings"]]
+    if masks := record.get("masks"):
+        lines.append(Line("counted", ", ".join(_counted(role, mask) for role, mask in masks.items())))
+    fewer = [record["transform"]["fallback"]] if record["transform"]["fallback"] else []
+    lines += [Line("warning", text, "warning") for text in (*fewer, *record["warnings"])]
     if detailed:
-        tried = ", ".join(f"{c['name']} {c['value']:.4f}" for c in record["start"]["candidates"])
+        best = sorted(record["start"]["candidates"], key=lambda c: float(c["value"]))[:LISTED]
+        tried = ", ".join(f"{c['name']} {c['value']:.4f}" for c in best)
         lines.append(Line("start", f"{record['start']['used']} (tried {tried})" if tried else record["start"]["used"]))
         lines += [Line("level", _level(level)) for level in record["levels"]]
         lines.append(Line("phases", ", ".join(f"{k} {v:.2f} s" for k, v in seconds.items() if k != "total")))
@@ -58,6 +67,11 @@ def summary(record: Mapping[str, Any], *, detailed: bool = False) -> list[Line]:
         Line("", "Move another image the same way:", "faint"),
         Line("", apply_command(record)),
     ]
+
+
+def _verdict(verdict: Mapping[str, Any]) -> Line:
+    tone: Tone = "good" if verdict["standing"] == "ok" else "warning"
+    return Line("verdict", f"{verdict['standing']}: {'; '.join(verdict['reasons'])}", tone)
 
 
 def title_of(moving: str, fixed: str) -> str:
@@ -85,7 +99,22 @@ def apply_command(record: Mapping[str, Any]) -> str:
     folder, like = Path(record["outputs"]["folder"]), record["inputs"]["fixed"]["file"]
     transform = shlex.quote(str(folder / record["outputs"]["transform"]["file"]))
     suffix = suffix_of(Path(record["outputs"]["moved"]["file"]))
-    return f"  medreg apply IMAGE --transform {transform} --like {shlex.quote(like)} --out MOVED{suffix}"
+    onto = f"{shlex.quote(like)}{_spacings(record)}"
+    return f"  medreg apply IMAGE --transform {transform} --like {onto} --out MOVED{suffix}"
+
+
+def _spacings(record: Mapping[str, Any]) -> str:
+    """The flags that give the images again the spacings that they were given."""
+    job = record.get("job", {})
+    names = {"moving_spacing": "--image-spacing", "fixed_spacing": "--like-spacing"}
+    given = {flag: job[name] for name, flag in names.items() if job.get(name) is not None}
+    if len(given) == 2 and len({str(v) for v in given.values()}) == 1:
+        given = {"--spacing": job["fixed_spacing"]}
+    return "".join(f" {flag} {_commas(value)}" for flag, value in given.items())
+
+
+def _commas(value: float | Sequence[float]) -> str:
+    return ",".join(repr(v) for v in (value if isinstance(value, list | tuple) else (value,)))
 
 
 def show(lines: Sequence[Line]) -> None:
@@ -116,11 +145,18 @@ def _final(record: Mapping[str, Any]) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
+def _counted(role: str, mask: Mapping[str, Any]) -> str:
+    kind = "its foreground" if mask["mask"] == "auto" else "inside its mask" if mask["mask"] else "not excluded"
+    also = ", without what is excluded" if mask["mask"] and mask["exclude"] else ""
+    return f"{mask['share']:.0%} of {role} ({kind}{also})"
+
+
 def _level(level: Mapping[str, Any]) -> str:
     last = level["steps"][-1] if level["steps"] else {"number": 0, "value": float("nan"), "step_mm": float("nan")}
+    unit = level.get("unit", "mm")
     return (
-        f"{level['kind']} at {level['spacing_mm']:.3g} mm: {last['number']} steps, metric {last['value']:.5f}, "
-        f"last step {last['step_mm']:.4f} mm, {_words(level['outcome'])}, {level['seconds']:.2f} s"
+        f"{level['kind']} at {level['spacing_mm']:.3g} {unit}: {last['number']} steps, metric {last['value']:.5f}, "
+        f"last step {last['step_mm']:.4f} {unit}, {_words(level['outcome'])}, {level['seconds']:.2f} s"
     )
 
 

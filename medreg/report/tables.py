@@ -9,14 +9,15 @@ from typing import Any
 def description_lines(image: Mapping[str, Any]) -> list[str]:
     """The lines of one image, as described by `describe`."""
     unit = image["unit"]
+    world = "" if image["world"] == "picture" else ", LPS"
     rows = {
-        "format": f"{image['format']}{_codes(image)}",
-        "size": f"{_times(image['size'])} voxels{_leading(image)}",
-        "spacing": f"{_times(image['spacing'])} {unit}",
+        "format": f"{image['format']}{_codes(image)}{_turned(image)}",
+        "size": f"{_times(image['size'])} {'pixels' if len(image['size']) == 2 else 'voxels'}{_leading(image)}",
+        "spacing": f"{_times(image['spacing'])} {unit}{_unsaid(image)}",
         "extent": f"{_times(image['extent'])} {unit}",
         "axes": f"{image['orientation']} ({_directions(image)})",
-        "origin": f"{_point(image['origin'])} {unit}, LPS",
-        "centre": f"{_point(image['centre'])} {unit}, LPS",
+        "origin": f"{_point(image['origin'])} {unit}{world}",
+        "centre": f"{_point(image['centre'])} {unit}{world}",
         "values": f"{image['dtype']}{_scaling(image)}, {_range(image)}",
     }
     return [str(image["file"]), *(f"  {name:<9}{text}" for name, text in rows.items())]
@@ -26,12 +27,13 @@ def overlap_lines(between: Mapping[str, Any] | None) -> list[str]:
     """The lines of an overlap, as given by `overlap`; none for None."""
     if between is None:
         return []
-    apart = f"centres {between['centres_mm']:.1f} mm apart"
+    unit = between.get("unit", "mm")
+    apart = f"centres {between['centres_mm']:.1f} {unit} apart"
     if between["of_first"] == 0 and between["of_second"] == 0:
         return ["overlap", f"  none; {apart} (medreg register starts from the centres of mass)"]
     return [
         "overlap",
-        f"  {_times(between['box_mm'])} mm along the world's axes, {apart}",
+        f"  {_times(between['box_mm'])} {unit} along the world's axes, {apart}",
         f"  {between['of_first']:.0%} of the first lies in the second, "
         f"{between['of_second']:.0%} of the second in the first",
     ]
@@ -51,10 +53,21 @@ def _leading(image: Mapping[str, Any]) -> str:
 
 
 def _directions(image: Mapping[str, Any]) -> str:
-    if image["unit"] == "px":
+    if image["world"] == "picture":
         return "a picture, no place in the world"
     tilt = "straight" if image["off_axis_deg"] < 0.01 else f"oblique by {image['off_axis_deg']:.1f}°"
     return f"{tilt}, sheared" if image["sheared"] else tilt
+
+
+def _unsaid(image: Mapping[str, Any]) -> str:
+    if image["spacing_from"] == "asked":
+        return ", as asked"
+    return ", the file does not say how large a pixel is (--spacing)" if image["unit"] == "px" else ""
+
+
+def _turned(image: Mapping[str, Any]) -> str:
+    tag = image["orientation_tag"]
+    return "" if tag == 1 else f", turned upright as its orientation tag ({tag}) says"
 
 
 def _scaling(image: Mapping[str, Any]) -> str:

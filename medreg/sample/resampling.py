@@ -73,16 +73,23 @@ def resample(
         raise TransformError(f"{image.name}: has {image.dimension} axes, the grid to resample onto has {d}")
     sampler = Sampler(image.data, interpolation, outside)
     involved = [t for t in (image.data, through, getattr(outside, "value", None)) if isinstance(t, Tensor)]
+    if isinstance(through, PointMap) and not isinstance(through, HasMatrix):  # its parameters show in what it maps
+        origin = torch.tensor([onto.origin], dtype=_precision(image.data.device), device=image.data.device)
+        involved.append(through.map_points(origin))
     chunks = list(_indices(image, onto, through, points_at_once(prod(onto.size), *involved)))
     parts = shared(lambda chunk: sampler.at_axes(chunk()), chunks, *involved)
     return MedImage.on(onto, torch.cat(parts, 1).view(-1, *onto.shape), image.leading, image.metadata)
 
 
+def _precision(device: torch.device) -> torch.dtype:
+    """What coordinates are computed in. Apple's GPUs have no float64: there an index is right to 1e-5 voxel."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 def _indices(image: MedImage, onto: Grid, through: Through, at_once: int) -> Iterator[Chunk]:
     """Fractional indices into `image` of the voxels of `onto`, a chunk of them at a time."""
     device = image.data.device
-    # Apple's GPUs have no float64: there an index is right to 1e-5 voxel
-    dtype = torch.float32 if device.type == "mps" else torch.float64
+    dtype = _precision(device)
     to_index = torch.tensor(image.grid.inverse_affine, dtype=dtype, device=device)
     to_world = torch.tensor(onto.affine, dtype=dtype, device=device)
     if isinstance(through, HasMatrix):

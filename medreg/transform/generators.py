@@ -20,8 +20,8 @@ def generators(kind: Kind, dimension: int, radius: float) -> Generators:
     """(P, D+1, D+1) generators of a family, about the origin.
 
     Args:
-        kind: the family; P is D for a translation, then 3 or 6 (rigid), 4 or 7 (similarity), 6 or 12 (affine) in 2D or
-            3D.
+        kind: the family; P is D for a translation, then 3 or 6 (rigid), 4 or 7 (similarity), 6 or 12 (affine), 8 or 15
+            (homography: sl(D+1), up to the scale that a homogeneous matrix may have) in 2D or 3D.
         dimension: 2 or 3.
         radius: millimetres; typical distance of the voxels from the centre.
     """
@@ -32,9 +32,11 @@ def generators(kind: Kind, dimension: int, radius: float) -> Generators:
             result.append((_unit(d, j, i) - _unit(d, i, j)) / radius)
     if kind is Kind.SIMILARITY:
         result.append(sum((_unit(d, i, i) for i in range(d)), np.zeros((d + 1, d + 1))) / radius)
-    if kind is Kind.AFFINE:
+    if kind in (Kind.AFFINE, Kind.HOMOGRAPHY):
         result.extend(_unit(d, i, j) / radius for i in range(d) for j in range(d))
     result.extend(_unit(d, i, d) for i in range(d))
+    if kind is Kind.HOMOGRAPHY:
+        result.extend(_unit(d, d, i) / radius**2 for i in range(d))
     return np.stack(result)
 
 

@@ -1,4 +1,4 @@
-"""Families of linear transforms, as names. Free of torch."""
+"""Families of transforms that a homogeneous matrix holds, as names. Free of torch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ class Kind(str, Enum):
     RIGID = "rigid"
     SIMILARITY = "similarity"
     AFFINE = "affine"
+    HOMOGRAPHY = "homography"
 
     def __str__(self) -> str:
         return self.value

@@ -49,6 +49,8 @@ class LinearTransform:
             raise TransformError(f"the transform's matrix is not finite: {matrix.tolist()}")
         if np.abs(matrix[-1] - np.eye(len(matrix))[-1]).max() > 1e-12:
             raise TransformError(f"the last row of a linear transform is 0 ... 0 1, got {matrix[-1].tolist()}")
+        if self.kind is Kind.HOMOGRAPHY:
+            raise TransformError("a homography is no linear transform; use medreg.Homography")
         matrix.flags.writeable = False
         object.__setattr__(self, "matrix", matrix)
         if not self.centre:

@@ -99,3 +99,34 @@ def test_a_record_gives_its_job_and_checksums(folder: Path) -> None:
 )
 def test_the_stem_leaves_out_both_parts_of_nii_gz(name: str, stem: str) -> None:
     assert stem_of(Path("dir") / name) == stem
+
+
+PAIR = "fixed: a.nii.gz\nmoving: b.nii.gz\n"
+
+
+def test_auto_is_no_file_and_other_masks_are(folder: Path) -> None:
+    asked = job_for(yaml(folder, f"{PAIR}fixed_mask: auto\nmoving_exclude: mask.nii.gz"), moving_mask=Path("auto"))
+    assert (asked.job.fixed_mask, asked.job.moving_mask) == ("auto", "auto")
+    assert set(asked.files) == {"fixed", "moving", "moving_exclude"}
+    assert asked.files["moving_exclude"] == folder / "mask.nii.gz"
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "spacings"),
+    [
+        ("spacing: 0.5", {}, {"fixed": 0.5, "moving": 0.5}),
+        ("spacing: [0.5, 0.25]\nmoving_spacing: 2", {}, {"fixed": (0.5, 0.25), "moving": 2}),
+        ("spacing: 0.5", {"fixed_spacing": (3.0,)}, {"fixed": (3,), "moving": 0.5}),
+        ("fixed_spacing: 0.5", {"spacing": (3.0,)}, {"fixed": (3,), "moving": (3,)}),
+        ("fixed_spacing: 0.5", {}, {"fixed": 0.5}),
+        ("", {}, {}),
+    ],
+)
+def test_the_nearer_spacing_wins_and_flags_beat_the_file(folder: Path, text: str, flags: dict, spacings: dict) -> None:
+    assert job_for(yaml(folder, PAIR + text), **flags).job.spacings == spacings
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "wide", "[]", "[1, 2, 3, 4]", ".inf"])
+def test_a_spacing_that_cannot_be_is_refused(folder: Path, value: str) -> None:
+    with pytest.raises(RecipeError, match=r"job\.yaml: spacing"):
+        job_for(yaml(folder, f"{PAIR}spacing: {value}"))

@@ -240,6 +240,7 @@ def test_a_format_that_cannot_hold_the_moving_dtype_gives_way_to_nifti(medreg: R
     flip = np.diag([-1.0, -1, 1, 1])  # RAS
     nib.save(nib.Nifti1Image(picture((2, 1)).T.astype(np.float32), flip), tmp_path / "moving.nii.gz")
     out = tmp_path / "o"
-    result = medreg("register", tmp_path / "fixed.png", tmp_path / "moving.nii.gz", "-t", "translation", "--out", out)
+    arguments = ["register", tmp_path / "fixed.png", tmp_path / "moving.nii.gz", "-t", "translation", "--out", out]
+    result = medreg(*arguments, "--fixed-spacing", 1)
     assert result.exit_code == 0, result.output
     assert nib.load(out / "moved.nii.gz").get_data_dtype() == np.float32

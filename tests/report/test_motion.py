@@ -70,3 +70,10 @@ def test_pictures_are_told_in_pixels() -> None:
     assert "pixels" in motion["convention"]
     assert "millimetres" not in motion["convention"]
     assert motion["euler_angles_deg"] == {"z": 0.0}
+
+
+def test_pictures_of_known_spacing_are_told_in_millimetres_without_a_patients_directions() -> None:
+    flat = Grid.regular((11, 21), (0.5, 0.5))
+    said = motion_of(np.eye(3), flat, flat, "mm", "picture")["convention"]
+    assert "millimetres from the first pixel's centre" in said
+    assert "patient" not in said

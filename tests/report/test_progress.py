@@ -39,3 +39,12 @@ def test_a_level_that_is_run_again_gets_a_row_of_its_own() -> None:
     for one in (step(0, "rigid", 0), step(0, "rigid", 1), step(0, "rigid", 0)):
         progress(one)
     assert len(drawn(progress).splitlines()) == 3
+
+
+def test_pictures_are_told_in_pixels() -> None:
+    progress = LiveProgress("a → b")
+    progress.unit = "px"
+    progress(step(0, "rigid", 1))
+    assert "8 px" in drawn(progress)
+    assert "moving 0.250 px" in drawn(progress)
+    assert "mm" not in drawn(progress)

@@ -103,3 +103,32 @@ def test_away_from_a_terminal_it_is_plain_text(capsys: pytest.CaptureFixture[str
     show(summary(RECORD))
     assert "\x1b" not in (said := capsys.readouterr().out)
     assert "  found    turned" in said
+
+
+def test_levels_of_pictures_are_told_in_pixels() -> None:
+    record = copy.deepcopy(RECORD)
+    record["levels"][0]["unit"] = "px"
+    (line,) = [line.text for line in summary(record, detailed=True) if line.label == "level"]
+    assert line.startswith("affine at 1 px: 3 steps, metric -0.98765, last step 0.0020 px")
+
+
+def test_masks_are_told_by_what_they_leave() -> None:
+    masks = {
+        "fixed": {"mask": "auto", "exclude": "lesion.nii", "share": 0.4312},
+        "moving": {"mask": None, "exclude": "table.nii", "share": 0.9},
+    }
+    assert ("counted: 43% of fixed (its foreground, without what is excluded), 90% of moving (not excluded)") in text(
+        {**RECORD, "masks": masks}
+    )
+
+
+@pytest.mark.parametrize(
+    ("job", "flags"),
+    [
+        ({"fixed_spacing": 0.5, "moving_spacing": 0.5}, " --spacing 0.5"),
+        ({"fixed_spacing": [0.5, 0.25]}, " --like-spacing 0.5,0.25"),
+        ({"fixed_spacing": 2.5e-4, "moving_spacing": 1}, " --image-spacing 1 --like-spacing 0.00025"),
+    ],
+)
+def test_the_command_to_copy_says_the_spacings_again(job: dict[str, Any], flags: str) -> None:
+    assert apply_command({**RECORD, "job": job}).endswith(f"t1.nii.gz'{flags} --out MOVED.nii.gz")

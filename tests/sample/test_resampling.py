@@ -148,6 +148,22 @@ def test_the_parameters_of_a_point_map_get_their_gradient():
     torch.testing.assert_close(shift.grad, torch.tensor([3.0, 0.0], dtype=torch.float64))
 
 
+def test_a_point_map_over_many_points_gets_its_gradient_from_every_thread():
+    class Shift:
+        def map_points(self, points):
+            return points + shift
+
+    grid, shift = Grid.regular((300, 300), (1.0, 1.0)), torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    ramp = MedImage.on(grid, torch.arange(300.0).expand(1, 300, 300).contiguous())
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        resample(ramp, grid, Shift(), outside=Edge()).data.mean().backward()
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(shift.grad, torch.tensor([1.0, 0.0], dtype=torch.float64), atol=0.01, rtol=0)
+
+
 def test_dimensions_that_disagree_are_told(moving, fixed_grid, dimension):
     other = Grid.regular((4,) * (5 - dimension), (1.0,) * (5 - dimension))
     with pytest.raises(TransformError, match=f"has {dimension} axes, the grid to resample onto has {5 - dimension}"):

@@ -21,6 +21,8 @@ COUNTS = {
     (Kind.RIGID, 3): 6,
     (Kind.SIMILARITY, 3): 7,
     (Kind.AFFINE, 3): 12,
+    (Kind.HOMOGRAPHY, 2): 8,
+    (Kind.HOMOGRAPHY, 3): 15,
 }
 FAMILIES = pytest.mark.parametrize(("kind", "dimension"), COUNTS, ids=lambda v: str(v))
 SQUARES = st.sampled_from([3, 4]).flatmap(lambda n: arrays(np.float64, (n, n), elements=st.floats(-4, 4)))
@@ -61,7 +63,7 @@ def test_a_family_has_its_number_of_parameters(kind, dimension):
     basis = generators(kind, dimension, 50.0)
     assert basis.shape == (COUNTS[kind, dimension], dimension + 1, dimension + 1)
     assert basis.dtype == np.float64
-    assert not basis[:, -1].any()
+    assert basis[:, -1].any() == (kind is Kind.HOMOGRAPHY)
     assert np.linalg.matrix_rank(basis.reshape(len(basis), -1)) == len(basis)
 
 
@@ -71,7 +73,8 @@ def test_a_unit_step_moves_the_farthest_point_at_the_radius_by_one_millimetre(di
     for kind in Kind:
         for generator in generators(kind, dimension, radius):
             linear, shift = generator[:-1, :-1], generator[:-1, -1]
-            farthest = np.linalg.norm(linear, 2) * radius + np.linalg.norm(shift)  # spectral norm; one of both is zero
+            pull = np.linalg.norm(generator[-1]) * radius**2  # x -> x - x (b . x)
+            farthest = np.linalg.norm(linear, 2) * radius + np.linalg.norm(shift) + pull  # two of the three are zero
             assert farthest == pytest.approx(1.0, rel=1e-12)
 
 

@@ -1,0 +1,130 @@
+"""One metric over the samples of one image against another image, as a function of a matrix.
+
+The analytic chain: one forward and one backward of the sampler give each sample's value and spatial gradient; the
+metric gives d value / d sample; a step's generators give d point / d step. Their products are the gradient and the
+Gauss-Newton matrix.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medreg.metric.measure import Measure
+from medreg.registration.levels import LevelImage
+from medreg.registration.samples import Samples
+from medreg.sample import sample_with_gradient
+from medreg.types import FloatArray
+
+LEAST_W = 0.1
+"""A homography must keep its denominator above this share of its value at the centre, over the whole fixed image."""
+
+
+class Bend(NamedTuple):
+    """A metric at one matrix, and how it bends under matrices G that act first, about the samples' centre.
+
+    Attributes:
+        value: lower is better; not finite where the map tears the image.
+        gradient: (E,) d value / d entry of G, row by row: D rows for a linear matrix, D + 1 for a homography.
+        curvature: (E, E) Gauss-Newton (or Fisher) matrix by the same entries.
+        overlap: fraction of the samples inside the moving image, 0 to 1.
+    """
+
+    value: float
+    gradient: FloatArray
+    curvature: FloatArray
+    overlap: float
+
+
+class Term:
+    """A metric by a matrix that maps the samples' points to points of the other image.
+
+    Args:
+        samples: values and points of one image.
+        moving: the other image at this level, with its mask.
+        measure: bound to the samples.
+        weight: of this metric among others.
+    """
+
+    def __init__(self, samples: Samples, moving: LevelImage, measure: Measure, weight: float = 1.0) -> None:
+        self.samples, self.moving, self.measure, self.weight = samples, moving, measure, weight
+        self.mask = None if moving.mask is None else moving.mask.to(moving.volume.dtype)
+
+    def bend(self, matrix: FloatArray, rows: int) -> Bend:
+        """The metric at `matrix`, by the first `rows` rows of what may act before it: D, or D + 1 for a homography."""
+        d = self.moving.grid.dimension
+        linear, index, w = self._index(matrix)
+        if w is not None and float((self.samples.corners @ self._bottom(matrix)).min()) < LEAST_W:
+            return Bend(np.inf, np.zeros(rows * (d + 1)), np.zeros((rows * (d + 1),) * 2), 1.0)
+        values, gradients, counts = self._sample(index)
+        weight = counts.to(values.dtype)
+        slope = self.measure(values, weight)
+        gradient = np.zeros(rows * (d + 1))
+        first, second, place = _distinct(rows)
+        products = index.new_zeros(())
+        for channel, descent, curvature in zip(gradients, slope.slope, slope.curvature, strict=True):
+            pull = linear.T @ channel  # d value / d fixed point
+            if w is not None:
+                bottom = torch.as_tensor(self._bottom(matrix)[:d], dtype=pull.dtype, device=pull.device)
+                pull = (pull - bottom[:, None] * (channel * index.T).sum(0)) / w
+            if rows > d:  # what moves the denominator moves the point along itself
+                pull = torch.cat([pull, -(pull * self.samples.homogeneous[:, :d].T).sum(0, keepdim=True)])
+            gradient += ((pull * descent) @ self.samples.homogeneous).cpu().double().numpy().ravel()
+            products = products + pull[first] * pull[second] * curvature
+        return Bend(slope.value, gradient, self._curvature(products, place), float(weight.mean()))
+
+    def _curvature(self, products: Tensor, place: NDArray[np.int64]) -> FloatArray:
+        """sum_i w_i (g_i x h_i)(g_i x h_i)^T for pulls g (R, N) and homogeneous points h, as (R (D+1))^2.
+
+        The outer products of g and of h are symmetric, so their distinct entries (6 and 10 in 3D) are enough: one
+        product of (6, N) and (N, 10) instead of (12, N) and (N, 12), whose second factor is the same at every step.
+        """
+        columns = _distinct(self.samples.homogeneous.shape[1])[2]
+        full = (products @ self.samples.products).cpu().double().numpy()[np.ix_(place.ravel(), columns.ravel())]
+        r, n = len(place), len(columns)
+        curvature: FloatArray = full.reshape(r, r, n, n).transpose(0, 2, 1, 3).reshape(r * n, r * n)
+        return curvature
+
+    def _sample(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Moving values (C, N), their index gradients (C, D, N), and (N,) bool: inside the image and its mask."""
+        sampled = sample_with_gradient(self.moving.volume, index)
+        counts = sampled.inside
+        if self.mask is not None:
+            counts = counts & (sample_with_gradient(self.mask, index).values[0] >= 0.5)
+        return sampled.values, sampled.gradients.mT, counts
+
+    def values(self, matrix: FloatArray) -> tuple[Tensor, Tensor]:
+        """(C, N) moving values at the samples, and (N,) bool which of them count."""
+        values, _, counts = self._sample(self._index(matrix)[1])
+        return values, counts
+
+    def _bottom(self, matrix: FloatArray) -> FloatArray:
+        """The last row of the matrix, acting on points relative to the samples' centre."""
+        bottom: FloatArray = matrix[-1].copy()
+        bottom[-1] += bottom[:-1] @ np.array(self.samples.centre)
+        return bottom
+
+    def _index(self, matrix: FloatArray) -> tuple[Tensor, Tensor, Tensor | None]:
+        """How indices move with fixed points (D, D), not yet divided; the indices (N, D); a homography's w (N,)."""
+        d = self.moving.grid.dimension
+        world = self.moving.grid.inverse_affine @ matrix
+        shift = world[:, :d] @ np.array(self.samples.centre) + world[:, d]
+        like = self.samples.homogeneous
+        table = torch.as_tensor(np.column_stack([world[:, :d], shift]), dtype=like.dtype, device=like.device)
+        index = table[:d] @ like.T
+        if not world[d, :d].any():
+            return table[:d, :d], index.T, None
+        w = table[d] @ like.T
+        return table[:d, :d], (index / w).T, w
+
+
+def _distinct(n: int) -> tuple[list[int], list[int], NDArray[np.int64]]:
+    """Rows and columns of the distinct entries of a symmetric n x n matrix, and (n, n) which of them stands where."""
+    rows, columns = np.triu_indices(n)
+    place = np.zeros((n, n), dtype=np.int64)
+    place[rows, columns] = place[columns, rows] = np.arange(len(rows))
+    return rows.tolist(), columns.tolist(), place

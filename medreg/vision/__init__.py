@@ -1,0 +1,1 @@
+"""Pictures: what is done with 2D images beyond registering one pair. Free of torch until its modules are imported."""
