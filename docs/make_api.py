@@ -55,14 +55,27 @@ MODULES: Mapping[str, tuple[str, ...]] = {
         "spline_coefficients",
     ),
     "medreg.transform.linear": ("LinearTransform", "matrix_of"),
+    "medreg.transform.homography": ("Homography", "project", "gradient_by_matrix"),
+    "medreg.transform.local_homographies": ("LocalHomographies", "controls_over", "blend"),
     "medreg.transform.generators": ("generators", "exponential", "about"),
     "medreg.metric.mean_squares": ("mean_squares",),
     "medreg.metric.correlation": ("correlation", "regressors"),
+    "medreg.metric.robust": ("robust_squares", "tukey", "tukey_weight", "robust_scale"),
+    "medreg.metric.local_correlation": ("local_correlation",),
+    "medreg.metric.correlation_ratio": ("correlation_ratio", "ranked_bins"),
     "medreg.metric.mutual_information": ("mutual_information", "normalised_mutual_information"),
+    "medreg.metric.gradient_fields": ("gradient_directions", "gradient_field_distance"),
+    "medreg.metric.self_similarity": ("self_similarity",),
+    "medreg.metric.label_overlap": ("label_overlap", "one_hot"),
     "medreg.optimise.loop": ("descend", "Stopping"),
     "medreg.optimise.rules": ("GaussNewton", "LBFGS", "FirstOrder"),
     "medreg.optimise.record": ("Outcome", "Step", "StageRecord"),
     "medreg.registration.recipe": ("Recipe", "Level", "Job", "job_from"),
+    "medreg.registration.result": ("Result", "Candidate"),
+    "medreg.registration.verdict": ("Verdict", "Standing", "agreement_of"),
+    "medreg.registration.rotations": ("super_fibonacci", "in_plane"),
+    "medreg.registration.foreground": ("foreground_mask",),
+    "medreg.vision.stitching": ("stitch", "Stitching", "Mosaic", "Overlap"),
 }
 """What may be used beyond `import medreg`, by home."""
 
@@ -70,8 +83,15 @@ METRICS = (
     recipe.AutoMetric,
     recipe.MeanSquares,
     recipe.Correlation,
+    recipe.RobustCorrelation,
+    recipe.LocalCorrelation,
+    recipe.CorrelationRatio,
     recipe.MutualInformation,
     recipe.NormalisedMutualInformation,
+    recipe.GradientFields,
+    recipe.SelfSimilarity,
+    recipe.LabelOverlap,
+    recipe.Several,
 )
 OPTIMISERS = (recipe.GaussNewton, recipe.LBFGS, recipe.Adam, recipe.RMSprop, recipe.SGD)
 
@@ -101,7 +121,12 @@ def _lines() -> Iterator[str]:
     yield "## Recipe fields"
     yield ""
     yield "For `medreg.Recipe(...)` and YAML. In YAML the fields of a job stand beside those of its recipe."
-    for title, model in (("Recipe", recipe.Recipe), ("Level", recipe.Level), ("Job", recipe.Job)):
+    for title, model in (
+        ("Recipe", recipe.Recipe),
+        ("Level", recipe.Level),
+        ("Weighted metric", recipe.Weighted),
+        ("Job", recipe.Job),
+    ):
         yield ""
         yield f"### {title}"
         yield ""

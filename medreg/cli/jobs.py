@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,7 +34,8 @@ class Asked:
         job: device, threads, volume and the recipe.
         files: what to read, by role: "fixed" and "moving", and masks and label maps where files are given.
         out: the folder of the outputs.
-        sha256: of the inputs by role, as a `run.json` recorded them; empty for other files of settings.
+        sha256: of the inputs by role, and of the "initial" transform, as a `run.json` recorded them; empty for other
+            files of settings.
     """
 
     job: Job
@@ -46,7 +48,7 @@ def job_for(config: Path | None, **flags: Any) -> Asked:
     """Merge the settings of a file with the flags that were given (those that are not None).
 
     Raises:
-        ReadError: the file of settings, or one of the images, is missing.
+        ReadError: the file of settings, one of the images, or the transform to start from is missing.
         RecipeError: an unknown key, or a value out of range.
         UsageError: no images are named.
     """
@@ -66,9 +68,11 @@ def job_for(config: Path | None, **flags: Any) -> Asked:
             f"name the images: {' and '.join(missing)} on the command line, "
             "or `fixed:` and `moving:` in a --config file"
         )
-    for path in (*files.values(), *([job.initial] if job.initial else [])):
+    for path in files.values():
         if not path.exists():
             raise missing_file(path)  # now, not after torch was imported
+    if job.initial is not None and not job.initial.exists():
+        raise _missing_start(job.initial)
     out = job.out or Path(f"{stem_of(files['moving'])}_to_{stem_of(files['fixed'])}")
     return Asked(job, files, out, sha256)
 
@@ -90,13 +94,24 @@ def _load(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     checksums: dict[str, str] = {}
     if "job" in mapping and "transform" in mapping:  # a run.json: the rest says what came out
         checksums = {role: entry.get("sha256", "") for role, entry in mapping.get("inputs", {}).items()}
+        if "sha256" in mapping.get("start", {}):
+            checksums["initial"] = mapping["start"]["sha256"]
         mapping = mapping["job"]
-    if isinstance(mapping.get("start"), str) and mapping["start"] not in set(Start):
-        mapping["initial"] = mapping.pop("start")
+    for holder in (mapping, mapping.get("recipe")):
+        if isinstance(holder, dict) and isinstance(holder.get("start"), str) and holder["start"] not in set(Start):
+            mapping["initial"] = holder.pop("start")
     for name in (*_ROLES, "initial", "out"):
         if isinstance(mapping.get(name), str) and not (name.endswith("_mask") and mapping[name] == "auto"):
             mapping[name] = str(path.parent / Path(mapping[name]).expanduser())
     return mapping, checksums
+
+
+def _missing_start(path: Path) -> ReadError:
+    """The error for a start that is neither one of the choices nor a file."""
+    choices = [start.value for start in Start]
+    near = difflib.get_close_matches(path.name, choices, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return ReadError(f"{missing_file(path)}; a start is {', '.join(choices)}, or the file of a transform{hint}")
 
 
 def _parsed(text: str, path: Path) -> dict[str, Any]:

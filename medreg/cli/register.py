@@ -95,7 +95,7 @@ def register(
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
-    """Bring MOVING onto FIXED; writes moved.nii.gz, transform.tfm and run.json into a folder.
+    """Bring MOVING onto FIXED; writes moved.nii.gz, transform.tfm (.json: a homography) and run.json into a folder.
 
     Images: NIfTI, MGZ, NRRD, MetaImage, PNG, JPEG, TIFF, BMP. Both may also be named in --config.
     """

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from medreg.cli.clock import Clock
 from medreg.cli.files import read_inputs, write_moved
@@ -13,9 +16,14 @@ from medreg.cli.jobs import Asked
 from medreg.cli.screen import Screen
 from medreg.cli.starting import importing_torch
 from medreg.cli.warned import collected
-from medreg.errors import MedregWarning
+from medreg.errors import MedregWarning, TransformError
+from medreg.geometry.affine import derivative_at
+from medreg.geometry.grid import Grid
 from medreg.io.ahead import Ahead, clerk
 from medreg.io.transforms import read_transform, transform_name, write_transform
+from medreg.registration.recipe import Job
+from medreg.transform.kind import Kind
+from medreg.types import FloatArray
 
 
 def run(asked: Asked, screen: Screen, *, overwrite: bool) -> dict[str, Any]:
@@ -26,6 +34,7 @@ def run(asked: Asked, screen: Screen, *, overwrite: bool) -> dict[str, Any]:
     """
     clock, job, files = Clock(), asked.job, asked.files
     initial = None if job.initial is None else read_transform(job.initial)
+    start_sha256 = None if job.initial is None else hashlib.sha256(job.initial.read_bytes()).hexdigest()
     with OutputFolder(asked.out, overwrite=overwrite) as folder, clerk() as beside, collected() as texts:
         reading = beside.submit(read_inputs, files, job.volume, job.spacings)
         with screen.progress(files["moving"], files["fixed"]) as watch:
@@ -34,7 +43,11 @@ def run(asked: Asked, screen: Screen, *, overwrite: bool) -> dict[str, Any]:
             device, threads = engine.compute_on(job.device, job.threads)
             clock.lap("import")
             inputs: Mapping[str, Ahead] = reading.result()
-            _compare(inputs, asked.sha256)
+            for role, ahead in inputs.items():
+                _compare(ahead.image.name, asked.sha256.get(role), ahead.sha256)
+            if initial is not None:
+                _compare(str(job.initial), asked.sha256.get("initial"), start_sha256)
+                _check_start(initial, job, inputs["fixed"].image.grid)
             images = {role: engine.image_on(device, ahead.image) for role, ahead in inputs.items()}
             clock.lap("read")
             masks = {role: engine.counting(images, role, getattr(job, f"{role}_mask")) for role in ("fixed", "moving")}
@@ -63,14 +76,37 @@ def run(asked: Asked, screen: Screen, *, overwrite: bool) -> dict[str, Any]:
         clock.lap("write")
         seconds = {**clock.seconds, "total": clock.total}
         shares = {role: engine.share_of(mask) for role, mask in masks.items() if mask is not None}
-        record = record_of(Ran(job, files, asked.out, result, inputs, written, texts, seconds, device, threads, shares))
+        record = record_of(
+            Ran(job, files, asked.out, result, inputs, written, texts, seconds, device, threads, shares, start_sha256)
+        )
         (folder.inside / RECORD).write_text(to_json(record), encoding="utf-8")
         folder.publish()
     return record
 
 
-def _compare(inputs: Mapping[str, Ahead], sha256: Mapping[str, str]) -> None:
-    for role, ahead in inputs.items():
-        if sha256.get(role, ahead.sha256) != ahead.sha256:
-            text = f"{ahead.image.name}: has changed since the run that is repeated; the result will differ"
-            warnings.warn(text, MedregWarning, stacklevel=2)
+def _compare(name: str, recorded: str | None, now: str | None) -> None:
+    """Warn where a file's checksum is not the one that a `run.json` recorded."""
+    if recorded not in (None, now):
+        text = f"{name}: has changed since the run that is repeated; the result will differ"
+        warnings.warn(text, MedregWarning, stacklevel=2)
+
+
+def _check_start(initial: FloatArray, job: Job, fixed: Grid) -> None:
+    """Refuse a start that the asked family cannot begin at.
+
+    Raises:
+        TransformError: another dimension, a homography for a linear family, a mirror image, or w <= 0 in the image.
+    """
+    d, name = fixed.dimension, job.initial
+    if len(initial) != d + 1:
+        raise TransformError(f"{name}: is a {len(initial) - 1}D transform, the images are {d}D; start from a {d}D one")
+    if initial[d, :d].any() and job.recipe.transform is not Kind.HOMOGRAPHY:
+        raise TransformError(f"{name}: holds a homography; add --transform homography, or start from a linear one")
+    if (np.column_stack([fixed.corners, np.ones(2**d)]) @ initial[d] <= 0).any():
+        raise TransformError(f"{name}: its horizon (w = 0) crosses the fixed image; start from another transform")
+    determinant = float(np.linalg.det(derivative_at(initial, np.array(fixed.centre))))
+    if not determinant > 0:
+        raise TransformError(
+            f"{name}: {'mirrors the image' if determinant < 0 else 'cannot be inverted'}, its determinant is "
+            f"{determinant:.3g}, wanted above 0; start from another transform"
+        )

@@ -155,8 +155,8 @@ def _common_unit(read: Sequence[Ahead]) -> str:
     for ahead, unit in zip(read, units, strict=True):
         if unit != units[0]:
             raise UsageError(
-                f"{ahead.image.name} is in {unit}, {read[0].image.name} in {units[0]}: store all pictures with the size "
-                "of their pixels, or none"
+                f"{ahead.image.name} is in {unit}, {read[0].image.name} in {units[0]}: store all pictures with the "
+                "size of their pixels, or none"
             )
     return units[0]
 
@@ -165,13 +165,13 @@ def _images(files: Sequence[Path], read: Sequence[Ahead], mosaic: Mosaic) -> lis
     """Of each picture its file, and its place: how its centre lies to the reference's, in pixels of the mosaic."""
     import numpy as np
 
-    from medreg.geometry.affine import map_points
+    from medreg.geometry.affine import invert, map_points
 
     placed = []
     for number, (path, ahead) in enumerate(zip(files, read, strict=True)):
         grid = ahead.image.grid
         across = grid.inverse_affine @ mosaic.matrices[number] @ mosaic.image.grid.affine
-        back = np.linalg.inv(across)
+        back = invert(across)
         middle = (np.array(grid.size) - 1) / 2
         near = map_points(back, middle + np.array([[0.0, 0.0], [0.5, 0.0], [0.0, 0.5], [-0.5, 0.0], [0.0, -0.5]]))
         turn = np.stack([near[1] - near[3], near[2] - near[4]], 1)

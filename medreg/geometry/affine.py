@@ -153,6 +153,9 @@ def halves(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
         TransformError: when the map mirrors or is singular.
     """
     d = len(matrix) - 1
+    if matrix[d, :d].any():  # a homography has no part that is its rotation
+        root = square_root(matrix)
+        return root, root
     u, _, vt = np.linalg.svd(matrix[:d, :d])
     rotation = u @ vt
     if np.linalg.det(matrix[:d, :d]) <= 0:
@@ -174,11 +177,14 @@ def square_root(matrix: FloatArray) -> FloatArray:
         TransformError: when there is none, as for a half turn.
     """
     root, inverse = matrix, np.eye(len(matrix))
-    for _ in range(60):
-        before = root
-        root, inverse = (root + np.linalg.inv(inverse)) / 2, (inverse + np.linalg.inv(root)) / 2
-        if np.abs(root - before).max() <= 1e-14 * np.abs(root).max():
-            break
+    try:
+        for _ in range(60):
+            before = root
+            root, inverse = (root + np.linalg.inv(inverse)) / 2, (inverse + np.linalg.inv(root)) / 2
+            if np.abs(root - before).max() <= 1e-14 * np.abs(root).max():
+                break
+    except np.linalg.LinAlgError:
+        root = np.full_like(matrix, np.nan)
     if not np.abs(root @ root - matrix).max() <= 1e-9 * max(1.0, float(np.abs(matrix).max())):
         raise TransformError(f"the matrix has no square root: {matrix.tolist()}")
     return np.asarray(root, dtype=np.float64)

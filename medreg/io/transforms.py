@@ -83,7 +83,7 @@ def read_transform(path: str | Path) -> FloatArray:
     if text.startswith("#Insight Transform File"):
         return _affine(_from_itk_text(text, path), path)
     if text.lstrip().startswith("{"):
-        return _projective(_from_record(text, path), path)
+        return _scaled(_projective(_from_record(text, path), path), path)
     return _affine(_from_numbers(text, path), path)
 
 
@@ -184,6 +184,13 @@ def _affine(matrix: FloatArray, path: Path) -> FloatArray:
             "A homography is kept in medreg's own .json"
         )
     return matrix
+
+
+def _scaled(matrix: FloatArray, path: Path) -> FloatArray:
+    """A linear map as the one of its multiples whose last row ends in 1; homographies stay as they are."""
+    if not matrix[-1].any():
+        raise TransformError(f"{path}: the last row of the matrix is zero, which maps no point anywhere")
+    return matrix if matrix[-1, :-1].any() else matrix / matrix[-1, -1]
 
 
 def _projective(matrix: FloatArray, path: Path) -> FloatArray:

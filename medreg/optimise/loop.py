@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from medreg.types import FloatArray
 
 LEAST_OVERLAP = 0.05
 """A transform that leaves fewer of the samples inside the moving image is no candidate."""
+
+LEAST_KEPT = 0.5
+"""Of the overlap that a descent begins with."""
 
 NOISE = 3e-7
 """A change of the metric by less than this share of (1 + its size) is float32 noise, neither better nor worse."""
@@ -28,7 +31,7 @@ class Stopping:
         tolerance_mm: a step whose largest parameter is below this ends the loop.
         window: first-order rules stop when this many steps brought no gain above `NOISE`.
         least_overlap: a transform that leaves a smaller share of the samples inside the moving image is no candidate,
-            however good its metric: sliding out of view never pays.
+            however good its metric: sliding out of view never pays. A start below it may still keep most of its own.
     """
 
     steps: int
@@ -55,9 +58,11 @@ def descend(problem: Problem, start: FloatArray, rule: Rule, stopping: Stopping)
     here = problem.evaluate(start)
     best = current = Accepted(start, here, 0.0, 0)
     yield current
-    if not usable(here, stopping.least_overlap):
-        yield _fault(here, stopping.least_overlap)
+    if not usable(here):
+        yield _fault(here, LEAST_OVERLAP)
         return
+    kept = min(stopping.least_overlap, LEAST_KEPT * here.overlap)
+    stopping = replace(stopping, least_overlap=max(LEAST_OVERLAP, kept))
     outcome = Outcome.STEPS_SPENT
     since_best = 0
     for _ in range(stopping.steps):

@@ -121,7 +121,7 @@ class Batch:
         basis = generators(kind, self.moving.grid.dimension, samples.radius)
         ways = torch.as_tensor(basis[:, :-1], dtype=samples.homogeneous.dtype, device=samples.homogeneous.device)
         along = torch.einsum("pij,nj->npi", ways, samples.homogeneous)  # how each step moves each sample
-        state = self._bend(poses, along)
+        state = self._bend(poses.copy(), along)
         damping = np.full(len(poses), 1e-2)
         going = np.arange(len(poses))
         for keep, steps in rounds:
@@ -141,8 +141,8 @@ class Batch:
         damped = state.curvature + np.eye(len(basis)) * (damping[:, None] * diagonal + floor)[:, None, :]
         step = -np.linalg.solve(damped, state.gradient[:, :, None])[:, :, 0]
         step *= np.minimum(1, 20 / np.abs(step).max(1, keepdims=True).clip(1e-9))
-        turns = [about(self.samples.centre, exponential(np.tensordot(s, basis, 1))) for s in step]
-        return np.asarray(state.poses.matrices @ np.stack(turns), dtype=np.float64)
+        turns = about(self.samples.centre, exponential(np.tensordot(step, basis, 1)))
+        return np.asarray(state.poses.matrices @ turns, dtype=np.float64)
 
     def at(self, matrices: FloatArray) -> Poses:
         """Scores by linear interpolation."""
@@ -235,5 +235,5 @@ def _scored(joint: Tensor, samples: int) -> tuple[FloatArray, FloatArray]:
     both, first, second = (-(q * (q + TINY).log()).flatten(1).sum(1) for q in (p, p.sum(2), p.sum(1)))
     overlap = total.flatten() / samples
     feigned = (first.exp() - 1) * (second.exp() - 1) / (2 * samples)
-    score = (both - first - second) * overlap + feigned
+    score = torch.where(overlap > 0, (both - first - second) * overlap + feigned, 1.0)  # nowhere is the worst place
     return score.cpu().double().numpy(), overlap.cpu().double().numpy()

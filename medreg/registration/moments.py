@@ -31,8 +31,15 @@ def standing_out(image: LevelImage) -> LevelImage:
     volume = gray(image).volume
     counts = torch.ones_like(volume) if image.mask is None else image.mask.to(volume.dtype)
     above = volume - (volume * counts).sum() / counts.sum().clamp(min=1)
-    bright = float(_border(above[0]).median()) > 0
-    return LevelImage(-above if bright else above, image.mask, image.grid)
+    return LevelImage(-above if has_bright_border(image) else above, image.mask, image.grid)
+
+
+def has_bright_border(image: LevelImage) -> bool:
+    """Whether the ground is bright, as a slide's: most of the border lies above the mean, as far as both count."""
+    volume = image.volume.mean(0)
+    counts = torch.ones_like(volume, dtype=torch.bool) if image.mask is None else image.mask[0]
+    border = _border(volume)[_border(counts)]
+    return len(border) > 0 and float(border.median()) > float(volume[counts].mean())
 
 
 def centre_of_mass(image: LevelImage) -> tuple[float, ...]:

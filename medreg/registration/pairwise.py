@@ -7,16 +7,19 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
+
+from medreg.errors import TransformError
 from medreg.geometry.affine import invert
 from medreg.image import MedImage
-from medreg.optimise.loop import LEAST_OVERLAP
+from medreg.optimise.loop import LEAST_KEPT
 from medreg.optimise.record import StageRecord
 from medreg.registration import contrast, recipe
 from medreg.registration.freedom import affordable
 from medreg.registration.inputs import label_volumes, mask_of, volumes
 from medreg.registration.level import PairLevel, Side
 from medreg.registration.levels import Pyramid, default_levels
-from medreg.registration.moments import centre_of_mass
+from medreg.registration.moments import centre_of_mass, has_bright_border
 from medreg.registration.recipe import Recipe, has_labels
 from medreg.registration.result import Result
 from medreg.registration.stage import Watch, run_stage
@@ -29,9 +32,6 @@ from medreg.types import FloatArray
 
 GENERAL = recipe.MutualInformation()
 """Serves every contrast: used until the contrast is known, and where it differs."""
-
-LEAST_KEPT = 0.5
-"""Of the overlap that a registration begins with: sliding out of view never pays."""
 
 
 def register(
@@ -120,7 +120,7 @@ class _Pair:
         self.recipe, self.initial = asked, initial
         self.settings = asked.levels or default_levels(fixed.grid, moving.grid)
         coarsest = self.settings[0].spacing_mm
-        self.fixed, self.moving = (
+        self.fixed, self.moving = self.sides = tuple(
             Side(image, label, centre_of_mass(image.at(coarsest, GENERAL)))
             for image, label in zip((fixed, moving), labels or (None, None), strict=True)
         )
@@ -137,7 +137,7 @@ class _Pair:
         level, matrix = self.level(0), started.matrix
         coarse = level.terms(GENERAL, matrix)[0]
         kind, fallback = affordable(asked.transform, coarse, matrix, self.fixed.image.grid)
-        least = max(LEAST_OVERLAP, LEAST_KEPT * level.problem(GENERAL, kind, matrix).evaluate(matrix).overlap)
+        least = LEAST_KEPT * level.problem(GENERAL, kind, matrix).evaluate(matrix).overlap
         stages = partial(_through, optimiser=asked.optimiser, watch=watch, records=records, least_overlap=least)
         metric, reason = asked.metric, "asked for"
         if isinstance(metric, recipe.AutoMetric):
@@ -147,7 +147,7 @@ class _Pair:
             level = self.level(number)
             matrix = stages(level, metric, _kinds(kind) if number == 0 else (kind,), matrix)
             if number == min(1, len(self.settings) - 1):
-                seen = tuple(side.at(level.settings.spacing_mm, GENERAL) for side in (self.fixed, self.moving))
+                seen = tuple(side.at(level.settings.spacing_mm, GENERAL) for side in self.sides)
         outcome = records[-1].outcome
         verdict = judge(seen[0], seen[1], matrix, outcome, asked.seed)
         seconds["optimise"] = time.perf_counter() - clock
@@ -168,13 +168,22 @@ class _Pair:
     def _metric(self, level: PairLevel, matrix: FloatArray) -> tuple[recipe.Metric, str]:
         """The metric that suits the contrasts, as they show at a coarse level that is aligned, and why."""
         term = level.terms(GENERAL, matrix)[0]
+        if len(term.samples.values) > 1:
+            return GENERAL, "colour: every channel may have a contrast of its own"
         moving, inside = term.values(matrix)
-        found = contrast.compare(term.samples.values.mean(0), moving.mean(0), inside)
+        signs = [-1 if has_bright_border(side.at(level.settings.spacing_mm, GENERAL)) else 1 for side in self.sides]
+        found = contrast.compare(term.samples.values[0] * signs[0], moving[0] * signs[1], inside)
         return (recipe.Correlation() if found.is_same else GENERAL), found.reason
 
     def _start(self) -> Started:
         """The given start, or the best that is found."""
         if self.initial is not None:
+            d = self.fixed.image.grid.dimension
+            if self.initial.shape != (d + 1, d + 1) or not np.linalg.det(self.initial[:d, :d]) > 0:
+                raise TransformError(
+                    f"a registration in {d}D starts from a {d + 1}x{d + 1} matrix that does not mirror, "
+                    f"got {self.initial.tolist()}"
+                )
             return Started("given", self.initial, ())
         return find_start(self.recipe.start, self.fixed, self.moving, self.recipe.transform, self.recipe.seed)
 

@@ -74,8 +74,8 @@ class RobustCorrelation(_Value):
     """Correlation under Tukey's biweight: what does not fit at all (a lesion, a resection, a jaw) does not pull."""
 
     name: Literal["robust_correlation"] = "robust_correlation"
-    bias_order: int = Field(default=3, ge=0, le=4, description="as for `correlation`")
-    powers: int = Field(default=2, ge=1, le=3, description="as for `correlation`")
+    bias_order: int = Field(default=1, ge=0, le=4, description="as for `correlation`")
+    powers: int = Field(default=1, ge=1, le=3, description="as for `correlation`")
     cutoff: float = Field(default=4.685, gt=1, description="residuals beyond this many sigmas count as outliers")
 
 

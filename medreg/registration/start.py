@@ -146,7 +146,7 @@ class _Search:
         header = ["header"], [np.eye(self.d + 1)]
         centre = ["centre of mass"], [self.placed(identity)]
         view = ["centre of view"], [_carrying(identity, self.small.image.grid.centre, self.large.image.grid.centre)]
-        turns = [far @ near.T for far, near in zip(*self.axes(), strict=True)] if self.d else []
+        turns = [far @ near.T for far, near in zip(*self.axes(), strict=True)]
         moments = [f"principal axes {k + 1}" for k in range(len(turns))], [self.placed(turn) for turn in turns]
         match start:
             case recipe.Start.HEADER:

@@ -1,10 +1,10 @@
 """Whether an answer can be believed: does what lies inside the outlines fit better here than nearby?
 
 Outlines mislead: any two blobs have a pose in which their outlines agree best, and a half-turned head fits its own
-outline. So only samples that are bright in both images are looked at, or dark in both (of a slide the tissue is dark),
-and their mutual information is compared with that at poses a little way off. Two scans of one anatomy have 1.7 times
-as much or more at the right pose, two persons at least twice; a wrong pose, or another thing, has no more than its
-neighbours.
+outline. So the samples are sorted by whether they are bright or dark in each image, which is what the outlines tell;
+within each large class, the mutual information is compared with that at poses a little way off. Two scans of one
+anatomy have 1.7 times as much or more at the right pose, two persons at least twice; a wrong pose, or another thing,
+has no more than its neighbours.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import product
 
 import numpy as np
 
@@ -33,8 +34,8 @@ SURE, DOUBTED = 1.5, 1.2
 NEARBY, AWAY = 24, 0.12
 """Poses that are compared, and how far off they are, as a share of the samples' radius: 7 degrees of turn, say."""
 
-SAMPLES, LEAST = 3000, 100
-"""Of a class: about how many are looked at, and how few are too few."""
+SAMPLES, LEAST, SHARE = 3000, 100, 0.1
+"""Of a class: about how many are looked at, and how few are too few, in number and of all."""
 
 BINS = 16
 
@@ -98,7 +99,7 @@ def judge(fixed: LevelImage, moving: LevelImage, matrix: FloatArray, outcome: Ou
 
 
 def agreement_of(fixed: LevelImage, moving: LevelImage, matrix: FloatArray, seed: int) -> float:
-    """How much more information the images share here than nearby, inside what is bright, or dark, in both of them.
+    """How much more information the images share here than nearby, inside what is bright or dark in each of them.
 
     Args:
         fixed: one channel or several, which are averaged.
@@ -107,7 +108,8 @@ def agreement_of(fixed: LevelImage, moving: LevelImage, matrix: FloatArray, seed
         seed: of the nearby poses.
 
     Returns:
-        The larger of both ratios; NaN where neither class has samples and structure enough.
+        The largest ratio of the four classes, but no more than 1 where most classes fit better at one of the nearby
+        poses; NaN where none has samples and structure enough.
     """
     fixed, moving = gray(fixed), gray(moving)
     centre = fixed.grid.centre
@@ -118,17 +120,22 @@ def agreement_of(fixed: LevelImage, moving: LevelImage, matrix: FloatArray, seed
     mine, theirs = samples.values[0], there.values[0]
     bright = mine > threshold(mine), theirs > threshold(theirs[there.inside])
     poses = np.concatenate([matrix[None], _around(matrix, centre, samples.radius, seed)])
-    ratios = []
-    for both in (bright[0] & bright[1], ~(bright[0] | bright[1])):
-        chosen = (both & there.inside).nonzero().squeeze(1)
-        chosen = chosen[:: max(1, len(chosen) // SAMPLES)]
-        if len(chosen) < LEAST:
+    ratios: list[float] = []
+    best: list[bool] = []
+    for sort in product((True, False), repeat=2):
+        both = (bright[0] == sort[0]) & (bright[1] == sort[1]) & there.inside
+        chosen = both.nonzero().squeeze(1)
+        if len(chosen) < max(LEAST, SHARE * float(there.inside.sum())):
             continue
+        chosen = chosen[:: max(1, len(chosen) // SAMPLES)]
         inner = replace(samples, values=samples.values[:, chosen], homogeneous=samples.homogeneous[chosen])
         shared = -Batch(inner, moving, BINS).at(poses).scores
         if max(shared[0], shared[1:].mean()) > STRUCTURE:
             ratios.append(float(shared[0] / max(shared[1:].mean(), STRUCTURE)))
-    return max(ratios, default=float("nan"))
+            best.append(shared[0] > shared[1:].max())
+    if not ratios:
+        return float("nan")
+    return max(ratios) if 2 * sum(best) >= len(best) else min(max(ratios), 1.0)
 
 
 def _around(matrix: FloatArray, centre: Sequence[float], radius: float, seed: int) -> FloatArray:
@@ -136,4 +143,4 @@ def _around(matrix: FloatArray, centre: Sequence[float], radius: float, seed: in
     steps = generators(Kind.RIGID, len(centre), radius)
     ways = np.random.default_rng(seed).normal(size=(NEARBY, len(steps)))
     ways *= AWAY * radius / np.linalg.norm(ways, axis=1, keepdims=True)
-    return np.stack([matrix @ about(tuple(centre), exponential(np.tensordot(w, steps, 1))) for w in ways])
+    return np.asarray(matrix @ about(tuple(centre), exponential(np.tensordot(ways, steps, 1))), dtype=np.float64)

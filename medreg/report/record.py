@@ -14,6 +14,7 @@ import numpy as np
 
 from medreg.geometry.orientation import orientation_code
 from medreg.io.transforms import transform_name
+from medreg.registration.recipe import Several
 from medreg.report.motion import motion_of
 from medreg.report.versions import versions
 
@@ -43,6 +44,7 @@ class Ran:
         device: where it was computed, never "auto".
         threads: CPU threads.
         shares: share of the voxels that count, of "fixed" and "moving" where they have masks.
+        start_sha256: of the transform that was given as the start.
     """
 
     job: Job
@@ -56,6 +58,7 @@ class Ran:
     device: str
     threads: int
     shares: Mapping[str, float] = field(default_factory=dict)
+    start_sha256: str | None = None
 
 
 def record_of(ran: Ran) -> dict[str, Any]:
@@ -74,9 +77,9 @@ def record_of(ran: Ran) -> dict[str, Any]:
     }
     return {
         "transform": transform,
-        "metric": {"asked": result.recipe.metric.name, "used": result.metric, "reason": result.metric_reason},
+        "metric": _metric(result),
         "start": {
-            "asked": str(result.recipe.start.value),
+            **_start(ran),
             "used": result.start,
             "candidates": [asdict(candidate) for candidate in result.candidates],
         },
@@ -136,6 +139,22 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _metric(result: Result) -> dict[str, Any]:
+    """What was asked for and used; of several, each by name and weight."""
+    asked = result.recipe.metric
+    said: dict[str, Any] = {"asked": asked.name, "used": result.metric, "reason": result.metric_reason}
+    if isinstance(asked, Several):
+        said["terms"] = [{"name": term.metric.name, "weight": term.weight} for term in asked.terms]
+    return said
+
+
+def _start(ran: Ran) -> dict[str, Any]:
+    """What was asked for: a way to find a start, or a transform's file."""
+    if ran.job.initial is None:
+        return {"asked": str(ran.result.recipe.start.value)}
+    return {"asked": str(ran.job.initial), "sha256": ran.start_sha256}
+
+
 def _phases(ran: Ran) -> dict[str, float]:
     """Wall seconds, the registration's own phases in the place of its whole."""
     inside = dict(ran.result.seconds)
@@ -188,6 +207,7 @@ def _job(ran: Ran) -> dict[str, Any]:
     return {
         **{role: str(path.resolve()) for role, path in ran.files.items()},
         **{f"{role}_mask": "auto" for role in ("fixed", "moving") if getattr(ran.job, f"{role}_mask") == "auto"},
+        **({} if ran.job.initial is None else {"initial": str(ran.job.initial.resolve())}),
         **{f"{role}_spacing": spacing for role, spacing in ran.job.spacings.items()},
         "volume": ran.job.volume,
         "device": ran.device,

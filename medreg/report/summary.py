@@ -44,17 +44,15 @@ def summary(record: Mapping[str, Any], *, detailed: bool = False) -> list[Line]:
         Line("", f"{title_of(moving, fixed)}, {record['transform']['kind']}", "strong"),
         Line("found", motion(record["transform"])),
         _verdict(record["verdict"]),
-        Line("ended", f"{_words(outcome['name'])}: {outcome['advice']}", tone),
-        Line("metric", f"{_words(metric['used'])} {_final(record)}{reason}"),
+        Line("ended", _ended(outcome, record["verdict"]), tone),
+        Line("metric", f"{_compared(metric)} {_final(record)}{reason}"),
     ]
     if masks := record.get("masks"):
         lines.append(Line("counted", ", ".join(_counted(role, mask) for role, mask in masks.items())))
     fewer = [record["transform"]["fallback"]] if record["transform"]["fallback"] else []
     lines += [Line("warning", text, "warning") for text in (*fewer, *record["warnings"])]
     if detailed:
-        best = sorted(record["start"]["candidates"], key=lambda c: float(c["value"]))[:LISTED]
-        tried = ", ".join(f"{c['name']} {c['value']:.4f}" for c in best)
-        lines.append(Line("start", f"{record['start']['used']} (tried {tried})" if tried else record["start"]["used"]))
+        lines.append(Line("start", _start(record["start"])))
         lines += [Line("level", _level(level)) for level in record["levels"]]
         lines.append(Line("phases", ", ".join(f"{k} {v:.2f} s" for k, v in seconds.items() if k != "total")))
     lines.append(Line("took", f"{seconds['total']:.1f} s on {_place(record)}", "faint"))
@@ -72,6 +70,28 @@ def summary(record: Mapping[str, Any], *, detailed: bool = False) -> list[Line]:
 def _verdict(verdict: Mapping[str, Any]) -> Line:
     tone: Tone = "good" if verdict["standing"] == "ok" else "warning"
     return Line("verdict", f"{verdict['standing']}: {'; '.join(verdict['reasons'])}", tone)
+
+
+def _ended(outcome: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
+    """How the finest level ended; the advice is not said again where the verdict gives it."""
+    name, advice = _words(outcome["name"]), outcome["advice"]
+    return name if advice in verdict["reasons"] else f"{name}: {advice}"
+
+
+def _compared(metric: Mapping[str, Any]) -> str:
+    """The metric by name; of several, their sum."""
+    terms = metric.get("terms") or [{"name": metric["used"], "weight": 1.0}]
+    return " + ".join(("" if t["weight"] == 1 else f"{t['weight']:g} × ") + _words(t["name"]) for t in terms)
+
+
+def _start(start: Mapping[str, Any]) -> str:
+    """The start that won, and the best of those that were tried; or the file that was given."""
+    best = sorted(start["candidates"], key=lambda c: float(c["value"]))
+    tried = ", ".join(f"{c['name']} {c['value']:.4f}" for c in best[:LISTED])
+    more = f" and {len(best) - LISTED} more" if len(best) > LISTED else ""
+    if start["used"] == "given":
+        return f"given, {start['asked']}"
+    return f"{start['used']} (tried {tried}{more})" if tried else str(start["used"])
 
 
 def title_of(moving: str, fixed: str) -> str:

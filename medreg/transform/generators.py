@@ -47,14 +47,16 @@ def _unit(dimension: int, row: int, column: int) -> FloatArray:
 
 
 def exponential(matrix: FloatArray) -> FloatArray:
-    """The exponential of a small square matrix: scaled to norm below 1/2, 12 Taylor terms, squared back.
+    """The exponential of a small square matrix, or of each of a stack of them (..., n, n).
+
+    Scaled to norm below 1/2, 12 Taylor terms, squared back.
 
     In numpy, since the loop's 4x4 steps must not wait for torch's dispatch.
     """
-    norm = float(np.abs(matrix).sum(axis=1).max())
+    norm = float(np.abs(matrix).sum(axis=-1).max())
     halvings = max(0, int(np.ceil(np.log2(norm))) + 1) if norm > 0 else 0
     scaled = matrix / 2.0**halvings
-    result = term = np.eye(len(matrix))
+    result = term = np.eye(matrix.shape[-1])
     for k in range(1, 13):
         term = term @ scaled / k
         result = result + term

@@ -90,3 +90,12 @@ def _left(sound: Sequence[tuple[int, int, Tensor, Tensor]], gains: FloatArray, o
         gap = (one * g[i][:, None] + o[i][:, None]) - (other * g[j][:, None] + o[j][:, None])
         total, count = total + float(gap.double().square().sum()), count + gap.numel()
     return math.sqrt(total / max(count, 1))
+
+
+def psnr_of(first: int, second: int, one: Tensor, other: Tensor, gains: Tensor, offsets: Tensor, peak: float) -> float:
+    """Decibels by which two pictures (C, N) agree, exposures accounted for: at most 100; 0 where there is nothing."""
+    if not one.numel():
+        return 0.0
+    gap = one * gains[first][:, None] + offsets[first][:, None] - other * gains[second][:, None]
+    mean = float((gap - offsets[second][:, None]).double().square().mean())
+    return min(100.0, 10 * math.log10(peak**2 / max(mean, 1e-30)))

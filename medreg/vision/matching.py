@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -123,15 +123,27 @@ def match(
     levels = tuple(Level(spacing_mm=k * spacing, samples=6000, steps=15, tolerance_mm=0.05 * spacing) for k in (2, 1))
     few = one.grey(spacing / 2), other.grey(spacing / 2)
     refined = []
-    for start in _starts(one, other, spacing, poses, judge.least_overlap):
-        with contextlib.suppress(MedregError):  # out of view, or no detail: no match
-            recipe = Recipe(transform=rough, metric=_METRIC, levels=levels, seed=seed)
-            found = np.array(register(few[0], few[1], recipe, initial=start).transform.matrix)
-            refined.append(judged(pictures, first, second, found, spacing))
+    with _one_thread():
+        for start in _starts(one, other, spacing, poses, judge.least_overlap):
+            with contextlib.suppress(MedregError):  # out of view, or no detail: no match
+                recipe = Recipe(transform=rough, metric=_METRIC, levels=levels, seed=seed)
+                found = np.array(register(few[0], few[1], recipe, initial=start).transform.matrix)
+                refined.append(judged(pictures, first, second, found, spacing))
     best = max(refined, key=lambda m: m.evidence, default=None)
     if best is None or best.overlap < judge.least_overlap / 2 or best.evidence < judge.least_evidence / 2:
         return best
     return refine(pictures, best, kind, seed) or replace(best, evidence=0.0)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Pictures of a few thousand pixels: several threads would only wait for each other, on a busy machine for long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def refine(pictures: Sequence[Picture], rough: Match, kind: Kind, seed: int = 0) -> Match | None:

@@ -22,7 +22,7 @@ from medreg.transform.local_homographies import LocalHomographies
 from medreg.types import FloatArray
 from medreg.vision.adjusting import adjust, along_tree, components, misses, most_central
 from medreg.vision.bending import Bending, bent
-from medreg.vision.exposure import exposures
+from medreg.vision.exposure import exposures, psnr_of
 from medreg.vision.matching import Judgement, Match, judged, match, refine, searches
 from medreg.vision.mosaic import Layer, canvas_of, compose, overlap_of
 from medreg.vision.pictures import Picture
@@ -118,7 +118,7 @@ def stitch(images: Sequence[MedImage], asked: Stitching = Stitching()) -> Mosaic
     shared = [(m.first, m.second, *overlap_of(layers[m.first], layers[m.second], canvas)) for m in matches]
     limits = (0.02 * peak, 0.98 * peak) if integer else (-math.inf, math.inf)
     gains, offsets = (t.to(images[0].data.device) for t in exposures(shared, count, reference, limits))
-    psnr = [_psnr(*each, gains, offsets, peak) for each in shared]
+    psnr = [psnr_of(*each, gains, offsets, peak) for each in shared]
     overlaps = [Overlap(m, p) for m, p in zip(matches, psnr, strict=True)]
     bends: list[LocalHomographies | None] = [None] * count
     if asked.bending is not None:
@@ -126,7 +126,7 @@ def stitch(images: Sequence[MedImage], asked: Stitching = Stitching()) -> Mosaic
         tried = bent(pictures, placed, matches, canvas, *grey, reference, asked.bending)
         curved = [Layer(p.image, m, b) for p, m, b in zip(pictures, placed, tried, strict=True)]
         shared = [(m.first, m.second, *overlap_of(curved[m.first], curved[m.second], canvas)) for m in matches]
-        after = [_psnr(*each, gains, offsets, peak) for each in shared]
+        after = [psnr_of(*each, gains, offsets, peak) for each in shared]
         if np.mean(after) > np.mean(psnr):  # else the homographies were right, and what is left is noise
             layers, bends = curved, tried
             overlaps = [Overlap(m, p, q) for m, p, q in zip(matches, after, psnr, strict=True)]
@@ -234,15 +234,6 @@ def _peak(images: Sequence[MedImage]) -> tuple[float, bool]:
     if np.issubdtype(np.dtype(kind), np.integer):
         return float(np.iinfo(kind).max), True
     return max(float(i.data.max() - i.data.min()) for i in images), False
-
-
-def _psnr(first: int, second: int, one: Tensor, other: Tensor, gains: Tensor, offsets: Tensor, peak: float) -> float:
-    """Decibels; infinite values are capped at 100, nothing to compare is 0."""
-    if not one.numel():
-        return 0.0
-    gap = one * gains[first][:, None] + offsets[first][:, None] - other * gains[second][:, None]
-    mean = float((gap - offsets[second][:, None]).double().square().mean())
-    return min(100.0, 10 * math.log10(peak**2 / max(mean, 1e-30)))
 
 
 def _as(data: Tensor, like: MedImage) -> Tensor:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from medreg.cli.jobs import job_for
+from medreg.registration import recipe
 
 if TYPE_CHECKING:
     from conftest import Pair
@@ -21,7 +22,8 @@ FILES = sorted(CONFIGS.glob("*.yaml"))
 
 def test_the_recipes_that_users_are_promised_are_there() -> None:
     names = {path.stem for path in FILES}
-    assert names >= {"rigid", "affine", "similarity", "other-contrast", "fast", "job"}
+    assert names >= {"rigid", "affine", "similarity", "homography", "other-contrast", "fast", "job"}
+    assert names >= {"symmetric", "lesion", "several-metrics"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -31,6 +33,7 @@ def test_a_recipe_runs_on_a_small_pair(path: Path, pair: Pair, medreg: Callable[
     run = json.loads((tmp_path / "o" / "run.json").read_text())
     (transform,) = re.findall(r"^ *transform: (\w+)", path.read_text(), re.MULTILINE)
     assert run["transform"]["kind"] == transform
+    assert (tmp_path / "o" / ("transform.json" if transform == "homography" else "transform.tfm")).is_file()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -42,6 +45,28 @@ def test_a_recipe_shows_a_command_that_names_it(path: Path) -> None:
 def test_the_affine_recipe_says_the_defaults(pair: Pair) -> None:
     files = {"fixed": pair.fixed, "moving": pair.moving}
     assert job_for(CONFIGS / "affine.yaml", **files).job.recipe == job_for(None, **files).job.recipe
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        ("symmetric", "symmetric", True),
+        ("lesion", "metric", recipe.RobustCorrelation()),
+        ("homography", "outside", "edge"),
+    ],
+)
+def test_a_recipe_asks_for_what_its_name_says(name: str, field: str, value: object, pair: Pair) -> None:
+    asked = job_for(CONFIGS / f"{name}.yaml", fixed=pair.fixed, moving=pair.moving).job.recipe
+    assert getattr(asked, field) == value
+
+
+def test_the_sum_of_metrics_has_weights(pair: Pair) -> None:
+    asked = job_for(CONFIGS / "several-metrics.yaml", fixed=pair.fixed, moving=pair.moving).job.recipe
+    assert isinstance(asked.metric, recipe.Several)
+    assert {term.metric.name: term.weight for term in asked.metric.terms} == {
+        "mutual_information": 1.0,
+        "gradient_fields": 0.5,
+    }
 
 
 def test_the_job_names_images_that_are_there() -> None:

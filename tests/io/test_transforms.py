@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 
 from medreg.errors import ReadError, TransformError, WriteError
-from medreg.io.transforms import read_transform, write_transform
+from medreg.io.transforms import read_transform, transform_name, write_transform
 
 MM = 1e-9
 """Both sides compute in float64 on coordinates of some hundred mm: 1e-9 mm leaves four digits for rounding."""
@@ -146,6 +146,45 @@ def test_the_matrix_of_a_run_record_comes_back_to_the_last_bit(tmp_path: Path) -
     assert (read_transform(tmp_path / "run.json") == matrix).all()
 
 
+def bent(dimension: int) -> np.ndarray:
+    """A homography with awkward digits."""
+    d = dimension
+    matrix = np.eye(d + 1) + np.random.default_rng(d).uniform(-0.3, 0.3, (d + 1, d + 1))
+    matrix[d, :d] *= 1e-3
+    return matrix
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_a_homography_comes_back_from_json_to_the_last_bit(dimension: int, tmp_path: Path) -> None:
+    matrix = bent(dimension)
+    write_transform(matrix, tmp_path / transform_name(matrix), centre=CENTRE[:dimension])
+    assert [p.name for p in tmp_path.iterdir()] == ["transform.json"]
+    assert np.array_equal(read_transform(tmp_path / "transform.json"), matrix)
+    said = json.loads((tmp_path / "transform.json").read_text())["transform"]
+    assert (said["kind"], said["dimension"]) == ("homography", dimension)
+
+
+def test_a_linear_transform_has_itks_name_and_may_be_json_too(tmp_path: Path) -> None:
+    matrix = np.eye(4) + np.pad(np.random.default_rng(1).normal(size=(3, 4)), ((0, 1), (0, 0)))
+    assert transform_name(matrix) == "transform.tfm"
+    write_transform(matrix, tmp_path / "t.json")
+    assert np.array_equal(read_transform(tmp_path / "t.json"), matrix)
+    assert json.loads((tmp_path / "t.json").read_text())["transform"]["kind"] == "affine"
+
+
+def test_itks_text_cannot_hold_a_homography_and_says_what_can(tmp_path: Path) -> None:
+    with pytest.raises(TransformError, match=r"t\.tfm: .*A homography is kept in medreg's own \.json"):
+        write_transform(bent(3), tmp_path / "t.tfm")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_multiple_of_a_linear_transform_is_the_same_map(tmp_path: Path) -> None:
+    matrix = np.eye(3)
+    matrix[:2] = [[0.5, 0.25, 3.0], [-0.25, 0.5, -7.0]]
+    (tmp_path / "t.json").write_text(json.dumps({"transform": {"matrix": (4 * matrix).tolist()}}))
+    assert np.array_equal(read_transform(tmp_path / "t.json"), matrix)
+
+
 @pytest.mark.parametrize("separator", [" ", ", ", "\t"])
 def test_plain_rows_of_numbers_are_a_matrix(separator: str, tmp_path: Path) -> None:
     rows = ["# fixed to moving", *(separator.join(map(str, row)) for row in [[1, 0, 5.5], [0, 1, -2], [0, 0, 1]])]
@@ -161,6 +200,10 @@ BAD = {
     "nan.txt": ("1 0 nan\n0 1 0\n0 0 1\n", "not finite"),
     "flirt.mat": ("1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n", "FLIRT"),
     "other.json": ('{"a": 1}', "no run.json"),
+    "ragged.json": ('{"transform": {"matrix": [[1, 0, 0], [0, 1]]}}', "no run.json"),
+    "shape.json": ('{"transform": {"matrix": [[1, 0], [0, 1]]}}', "4 rows of 4"),
+    "nan.json": ('{"transform": {"matrix": [[1, 0, NaN], [0, 1, 0], [0, 0, 1]]}}', "not finite"),
+    "zero.json": ('{"transform": {"matrix": [[1, 0, 0], [0, 1, 0], [0, 0, 0]]}}', "last row of the matrix is zero"),
     "short.tfm": (
         "#Insight Transform File V1.0\nTransform: AffineTransform_double_3_3\nParameters: 1 2\n",
         "cannot have 2 parameters",

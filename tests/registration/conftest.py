@@ -11,10 +11,14 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+from medreg.geometry.affine import map_points
 from medreg.geometry.grid import Grid
 from medreg.image import MedImage
+from medreg.transform.homography import Homography
 from medreg.transform.kind import Kind
 from medreg.transform.linear import LinearTransform
+
+Transform = LinearTransform | Homography | np.ndarray
 
 CONTRASTS = {"T1": phantom.T1, "T2": phantom.T2}
 FIXED_GRID = phantom.Grid.centred((48, 56, 48), (4.0, 4.0, 4.0), (0, 4, -3))
@@ -42,6 +46,12 @@ def in_plane(matrix: np.ndarray) -> np.ndarray:
     return matrix[np.ix_([0, 1, 3], [0, 1, 3])]
 
 
+def bent(matrix: np.ndarray, bottom: tuple[float, ...]) -> np.ndarray:
+    """With a perspective: w falls or rises by so much a mm, up to a tenth over the head."""
+    matrix[3, :3] = bottom
+    return matrix
+
+
 @pytest.fixture(scope="session")
 def truths() -> Mapping[Kind, np.ndarray]:
     """A motion of each family, fixed to moving points, LPS mm."""
@@ -51,6 +61,7 @@ def truths() -> Mapping[Kind, np.ndarray]:
         Kind.RIGID: phantom.pose(turn, shift),
         Kind.SIMILARITY: phantom.pose(turn, shift, (1.05, 1.05, 1.05)),
         Kind.AFFINE: phantom.pose(turn, shift, (1.05, 0.96, 1.03), (0.02, -0.03, 0.04)),
+        Kind.HOMOGRAPHY: bent(phantom.pose(turn, shift), (6e-4, -4e-4, 5e-4)),
     }
 
 
@@ -63,6 +74,7 @@ def flat_truths() -> Mapping[Kind, np.ndarray]:
         Kind.RIGID: phantom.pose(turn, shift),
         Kind.SIMILARITY: phantom.pose(turn, shift, (1.05, 1.05, 1)),
         Kind.AFFINE: phantom.pose(turn, shift, (1.05, 0.96, 1), (0.03, 0, 0)),
+        Kind.HOMOGRAPHY: bent(phantom.pose(turn, shift), (6e-4, -4e-4, 0)),
     }
 
 
@@ -70,7 +82,21 @@ def flat_truths() -> Mapping[Kind, np.ndarray]:
 def _scan(contrast: str, pose: bytes | None, bias: float, noise_seed: int, flat: bool) -> MedImage:
     grid = (SLICES if flat else (FIXED_GRID, MOVING_GRID))[pose is not None]
     matrix = None if pose is None else np.frombuffer(pose).reshape(4, 4)
+    if matrix is not None and matrix[3, :3].any():
+        return as_image(grid, seen_in_perspective(grid, CONTRASTS[contrast], matrix, noise_seed, flat))
     return as_image(grid, phantom.render(grid, CONTRASTS[contrast], matrix, noise=0.02, bias=bias, seed=noise_seed))
+
+
+def seen_in_perspective(grid: phantom.Grid, contrast: phantom.Contrast, matrix: np.ndarray, seed: int, flat: bool):
+    """The head moved by a homography, which `phantom.render` does not do; a slice is moved in its own plane."""
+    index = np.indices(grid.size).reshape(3, -1)
+    points = (grid.affine[:3, :3] @ index + grid.affine[:3, 3:]).T
+    if flat:
+        points[:, :2] = map_points(np.linalg.inv(in_plane(matrix)), points[:, :2])
+    else:
+        points = map_points(np.linalg.inv(matrix), points)
+    image = phantom.appearance(points.T, contrast).reshape(grid.size)
+    return contrast.noise(image, 0.02 * float(np.ptp(contrast.table())), np.random.default_rng(seed))
 
 
 @pytest.fixture(scope="session")
@@ -90,6 +116,18 @@ def moved_head() -> Callable[..., MedImage]:
 
 
 @pytest.fixture(scope="session")
+def label_maps() -> Callable[[np.ndarray], tuple[MedImage, MedImage]]:
+    """label_maps(matrix): the labels of the head and of the moved head, on the grids of their scans."""
+
+    def maps(matrix: np.ndarray) -> tuple[MedImage, MedImage]:
+        pairs = ((FIXED_GRID, None), (MOVING_GRID, matrix))
+        one, other = (as_image(grid, phantom.render_labels(grid, moved)) for grid, moved in pairs)
+        return one, other
+
+    return maps
+
+
+@pytest.fixture(scope="session")
 def flat_pair(flat_truths) -> Callable[..., tuple[MedImage, MedImage, np.ndarray]]:
     """flat_pair(kind, contrast=): two slices, the moving one turned in its plane, and the 3x3 truth."""
 
@@ -101,13 +139,13 @@ def flat_pair(flat_truths) -> Callable[..., tuple[MedImage, MedImage, np.ndarray
 
 
 @pytest.fixture(scope="session")
-def furthest() -> Callable[[LinearTransform | np.ndarray, LinearTransform | np.ndarray], float]:
+def furthest() -> Callable[[Transform, Transform], float]:
     """furthest(one, other): the largest distance in mm between where two transforms take points of the head."""
 
-    def error(one: LinearTransform | np.ndarray, other: LinearTransform | np.ndarray) -> float:
-        one, other = (t if isinstance(t, LinearTransform) else LinearTransform(t) for t in (one, other))
-        points = LANDMARKS[:, : one.dimension]
-        return float(np.linalg.norm(one.map(points) - other.map(points), axis=1).max())
+    def error(one: Transform, other: Transform) -> float:
+        first, second = (t if isinstance(t, np.ndarray) else t.matrix for t in (one, other))
+        points = LANDMARKS[:, : len(first) - 1]
+        return float(np.linalg.norm(map_points(first, points) - map_points(second, points), axis=1).max())
 
     return error
 

@@ -11,6 +11,7 @@ from medreg.registration.recipe import Recipe
 from medreg.transform.kind import Kind
 
 METRICS = ["auto", "mean_squares", "correlation", "mutual_information", "normalised_mutual_information"]
+METRICS += ["local_correlation", "correlation_ratio", "gradient_fields", "self_similarity"]
 
 
 def box(image: MedImage) -> MedImage:
@@ -26,8 +27,10 @@ def painted(image: MedImage, mask: MedImage) -> MedImage:
     return image.with_data(torch.where(mask.data != 0, image.data, noise))
 
 
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("which", ["fixed", "moving"])
+@pytest.mark.parametrize(
+    ("metric", "which"),
+    [pytest.param(m, w) for m in METRICS for w in ("fixed", "moving")],
+)
 def test_noise_painted_out_of_a_mask_does_not_move_the_transform(fixed, moved_head, truths, furthest, metric, which):
     images = {"fixed": fixed, "moving": moved_head(truths[Kind.RIGID])}
     mask = box(images[which])
@@ -37,7 +40,8 @@ def test_noise_painted_out_of_a_mask_does_not_move_the_transform(fixed, moved_he
     noisy = register(**images, recipe=asked, **{f"{which}_mask": mask})
     assert noisy.metric == clean.metric
     assert furthest(noisy.transform, clean.transform) < 1e-6  # mm: voxels that do not count cannot tell
-    assert furthest(clean.transform, truths[Kind.RIGID]) < 0.5  # mm, an 8th of a voxel
+    # mm, an 8th of a voxel; features reach over several voxels, and leave as many at the mask's border out
+    assert furthest(clean.transform, truths[Kind.RIGID]) < (1.5 if metric in METRICS[-2:] else 0.5)
 
 
 @pytest.mark.parametrize("which", ["fixed", "moving"])

@@ -303,7 +303,7 @@ def test_several_metrics_are_their_weighted_sum(texture, dimension, kind):
     for name in ("gradient", "curvature"):
         expected = sum(w * getattr(e, name) for (_, w, _), e in zip(parts, each, strict=True))
         np.testing.assert_allclose(getattr(found, name), expected, atol=1e-12 * np.abs(expected).max())
-    assert found.overlap == each[1].overlap == min(e.overlap for e in each)
+    assert found.overlap == each[0].overlap == max(e.overlap for e in each) > each[1].overlap
     assert several.samples == sum(len(t.samples) for t in several.terms)
 
 

@@ -44,12 +44,73 @@ def test_nothing_asked_is_the_default():
     assert isinstance(Recipe().optimiser, recipe.GaussNewton)
 
 
-@pytest.mark.parametrize(
-    "name", ["auto", "mean_squares", "correlation", "mutual_information", "normalised_mutual_information"]
-)
+METRICS = [
+    "auto",
+    "mean_squares",
+    "correlation",
+    "robust_correlation",
+    "local_correlation",
+    "correlation_ratio",
+    "mutual_information",
+    "normalised_mutual_information",
+    "gradient_fields",
+    "self_similarity",
+    "label_overlap",
+]
+
+
+@pytest.mark.parametrize("name", METRICS)
 def test_a_metric_may_be_named_alone(name):
     assert Recipe(metric=name) == Recipe(metric={"name": name})
     assert Recipe(metric=name).metric.name == name
+
+
+def test_every_metric_is_named_here():
+    names = {model.model_fields["name"].default for model in recipe.Metric.__origin__.__args__}
+    assert names == {*METRICS, "several"}
+
+
+def test_a_list_is_a_weighted_sum():
+    asked = job_from({"metric": [{"name": "correlation", "bias_order": 1, "weight": 2}, "label_overlap"]}, "job.yaml")
+    assert asked.recipe.metric == recipe.Several(
+        terms=(
+            recipe.Weighted(metric=recipe.Correlation(bias_order=1), weight=2.0),
+            recipe.Weighted(metric=recipe.LabelOverlap()),
+        )
+    )
+    assert [term.weight for term in recipe.weighted(asked.recipe.metric)] == [2.0, 1.0]
+    assert recipe.weighted(recipe.GradientFields()) == (recipe.Weighted(metric=recipe.GradientFields()),)
+
+
+@pytest.mark.parametrize(
+    ("metric", "compares"),
+    [("label_overlap", True), (["correlation", "label_overlap"], True), (["correlation"], False), ("auto", False)],
+)
+def test_label_maps_go_with_the_metric_that_compares_them(metric, compares):
+    assert recipe.has_labels(Recipe(metric=metric).metric) == compares
+    maps = {"fixed_labels": "a.nii", "moving_labels": "b.nii"}
+    if compares:
+        assert job_from({"metric": metric, **maps}, "job.yaml").moving_labels.name == "b.nii"
+        return
+    with pytest.raises(RecipeError, match="compared by the metric label_overlap, which is not asked for"):
+        job_from({"metric": metric, **maps}, "job.yaml")
+
+
+def test_one_label_map_alone_is_refused():
+    with pytest.raises(RecipeError, match="give label maps of both images"):
+        job_from({"metric": "label_overlap", "fixed_labels": "a.nii"}, "job.yaml")
+
+
+@pytest.mark.parametrize("start", ["auto", "header", "centre", "moments", "search"])
+def test_a_word_for_a_start_is_none_of_a_file(start):
+    job = job_from({"start": start}, "job.yaml")
+    assert (job.recipe.start.value, job.initial) == (start, None)
+
+
+def test_any_other_start_is_the_file_of_a_transform():
+    job = job_from({"start": "rough.tfm"}, "job.yaml")
+    assert (job.recipe.start, str(job.initial)) == (Start.AUTO, "rough.tfm")
+    assert job_from(json.loads(job.model_dump_json(exclude_none=True)), "run.json") == job
 
 
 @pytest.mark.parametrize("name", ["gauss_newton", "adam", "rmsprop", "sgd", "lbfgs"])
@@ -58,7 +119,10 @@ def test_an_optimiser_may_be_named_alone(name):
     assert Recipe(optimiser=name).optimiser.name == name
 
 
-@pytest.mark.parametrize("wanted", [Recipe(), Recipe(**RICH), Recipe(outside="edge", metric="mutual_information")])
+@pytest.mark.parametrize(
+    "wanted",
+    [Recipe(), Recipe(**RICH), Recipe(outside="edge", metric=["self_similarity", "label_overlap"], symmetric=True)],
+)
 def test_json_gives_back_the_same_recipe(wanted):
     text = wanted.model_dump_json()
     assert Recipe.model_validate_json(text) == wanted
@@ -98,8 +162,18 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(mapping, said):
 @pytest.mark.parametrize(
     ("mapping", "said"),
     [
-        ({"transform": "elastic"}, "transform: Input should be 'translation', 'rigid', 'similarity' or 'affine'"),
+        (
+            {"transform": "elastic"},
+            "transform: Input should be 'translation', 'rigid', 'similarity', 'affine' or 'homog",
+        ),
         ({"metric": "ssd"}, "'mean_squares'"),
+        ({"metric": ["correlation", "ssd"]}, "metric.several.terms.1.metric"),
+        ({"metric": [{"name": "correlation", "weight": 0}]}, "weight: Input should be greater than 0 (got 0)"),
+        ({"metric": ["auto"]}, "metric.several.terms.0.metric"),
+        ({"metric": []}, "metric.several.terms"),
+        ({"metric": {"name": "robust_correlation", "cutoff": 1}}, "greater than 1 (got 1)"),
+        ({"metric": {"name": "local_correlation", "patch": 13}}, "less than or equal to 11 (got 13)"),
+        ({"symmetric": "perhaps"}, "symmetric"),
         ({"metric": {"bins": 20}}, "metric"),
         ({"metric": {"name": "mutual_information", "bins": 4}}, "greater than or equal to 8 (got 4)"),
         ({"metric": {"name": "correlation", "bias_order": 5}}, "less than or equal to 4 (got 5)"),

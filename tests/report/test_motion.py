@@ -57,6 +57,22 @@ def test_scales_and_shears_come_back() -> None:
     assert list(motion["euler_angles_deg"].values()) == pytest.approx([10, -20, 30])
 
 
+def test_a_homography_is_told_by_its_derivative_at_the_centre() -> None:
+    matrix = rigid((10, -20, 30), (1, 2, 3))
+    matrix[3, :3] = (2e-3, -1e-3, 3e-3)
+    motion = motion_of(matrix, FIXED, MOVING)
+    centre, step = np.array(FIXED.centre), 1e-4
+    moved = lambda p: (matrix[:3] @ np.append(p, 1)) / (matrix[3] @ np.append(p, 1))  # noqa: E731
+    derivative = np.stack([(moved(centre + e) - moved(centre - e)) / (2 * step) for e in step * np.eye(3)], 1)
+    shears = np.eye(3)
+    shears[np.triu_indices(3, 1)] = list(motion["shears"].values())
+    turn = Rotation.from_euler("xyz", list(motion["euler_angles_deg"].values()), degrees=True).as_matrix()
+    np.testing.assert_allclose(turn @ np.diag(motion["scales"]) @ shears, derivative, atol=1e-7)  # of the difference
+    assert motion["example"]["moving_point"] == pytest.approx(moved(centre))
+    assert "This one is a homography: the result is divided by its last coordinate" in motion["convention"]
+    assert "homography" not in motion_of(rigid((0, 0, 0), (0, 0, 0)), FIXED, MOVING)["convention"]
+
+
 def test_the_example_is_a_point_through_the_matrix_in_words() -> None:
     example = motion_of(rigid((0, 0, 90), (1, 2, 3)), FIXED, MOVING)["example"]
     assert example["sentence"] == (

@@ -13,6 +13,8 @@ from medreg.report.summary import apply_command, motion, show, summary, title_of
 RECORD: dict[str, Any] = {
     "transform": {
         "kind": "affine",
+        "asked": "affine",
+        "fallback": None,
         "rotation_angle_deg": 7.42,
         "translation_length_mm": 12.13,
         "unit": "mm",
@@ -20,6 +22,7 @@ RECORD: dict[str, Any] = {
     },
     "metric": {"asked": "auto", "used": "mutual_information", "reason": "different contrasts."},
     "start": {"asked": "auto", "used": "header", "candidates": [{"name": "header", "value": -0.5}]},
+    "verdict": {"standing": "ok", "agreement": 3.2, "reasons": ["the images share 3.20 times the information"]},
     "outcome": {"name": "converged", "advice": Outcome.CONVERGED.advice},
     "levels": [
         {
@@ -52,6 +55,7 @@ def test_it_says_what_moved_how_far_how_it_ended_and_where_it_is() -> None:
     said = text(RECORD)
     assert "t2.nii.gz → t1.nii.gz, affine" in said
     assert "found: turned 7.4°, moved 12.1 mm, scaled 1.020 × 0.980 × 1.000" in said
+    assert "verdict: ok: the images share 3.20 times the information" in said
     assert "ended: converged: The last step was smaller than the tolerance." in said
     assert "metric: mutual information -0.9877 (different contrasts)" in said
     assert "took: 3.2 s on 2 threads" in said
@@ -76,6 +80,51 @@ def test_a_poor_end_is_marked_and_advised() -> None:
     record["outcome"] = {"name": "steps_spent", "advice": Outcome.STEPS_SPENT.advice}
     (line,) = [line for line in summary(record) if line.label == "ended"]
     assert (line.tone, line.text) == ("warning", f"steps spent: {Outcome.STEPS_SPENT.advice}")
+
+
+@pytest.mark.parametrize(("standing", "tone"), [("ok", "good"), ("suspect", "warning"), ("failed", "warning")])
+def test_the_verdict_is_marked_and_all_its_reasons_given(standing: str, tone: str) -> None:
+    record = {**RECORD, "verdict": {"standing": standing, "agreement": None, "reasons": ["one thing", "another"]}}
+    (line,) = [line for line in summary(record) if line.label == "verdict"]
+    assert (line.tone, line.text) == (tone, f"{standing}: one thing; another")
+
+
+def test_advice_that_the_verdict_gives_is_not_given_twice() -> None:
+    advice = Outcome.NO_OVERLAP.advice
+    record = {
+        **RECORD,
+        "outcome": {"name": "no_overlap", "advice": advice},
+        "verdict": {"standing": "failed", "agreement": 0.9, "reasons": [advice]},
+    }
+    assert text(record).count(advice) == 1
+    (line,) = [line for line in summary(record) if line.label == "ended"]
+    assert (line.tone, line.text) == ("warning", "no overlap")
+
+
+def test_fewer_degrees_of_freedom_are_a_warning() -> None:
+    why = "the images share a slab of only 3.0 slices: rigid in place of affine"
+    record = {**RECORD, "transform": {**RECORD["transform"], "kind": "rigid", "fallback": why}}
+    (line,) = [line for line in summary(record) if line.label == "warning"]
+    assert (line.tone, line.text) == ("warning", why)
+
+
+def test_several_metrics_are_told_as_their_sum() -> None:
+    terms = [{"name": "correlation", "weight": 2.0}, {"name": "label_overlap", "weight": 1.0}]
+    record = {**RECORD, "metric": {"asked": "several", "used": "several", "reason": "asked for", "terms": terms}}
+    assert "metric: 2 × correlation + label overlap -0.9877" in text(record)
+
+
+def test_of_many_starts_the_best_are_shown_and_the_rest_counted() -> None:
+    starts = [{"name": f"s{n}", "value": -n / 10} for n in range(11)]
+    record = {**RECORD, "start": {"asked": "auto", "used": "s10", "candidates": starts}}
+    said = text(record, detailed=True)
+    assert "start: s10 (tried s10 -1.0000, s9 -0.9000, " in said
+    assert "s3 -0.3000 and 3 more)" in said
+
+
+def test_a_given_start_is_told_by_its_file() -> None:
+    record = {**RECORD, "start": {"asked": "rough.tfm", "used": "given", "candidates": []}}
+    assert "start: given, rough.tfm" in text(record, detailed=True)
 
 
 def test_warnings_are_shown() -> None:
