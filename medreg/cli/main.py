@@ -22,6 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its tables cut long names short, and take [brackets] for markup
 )
 for verb in (register, apply, stitch, info):
     app.command()(verb)

@@ -16,7 +16,7 @@ Device = Annotated[
 ]
 InterpolationName = Annotated[
     Literal["nearest", "linear", "cubic", "sinc"] | None,
-    typer.Option("--interpolation", help="Between voxels; nearest for label maps. [default: linear]"),
+    typer.Option("--interpolation", help="Between voxels; nearest for label maps (default: linear)."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are there already.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")]
@@ -33,5 +33,5 @@ SpacingText = Annotated[
 ]
 Outside = Annotated[
     str | None,
-    typer.Option("--outside", metavar="VALUE|edge", help="For voxels that the image does not reach. [default: 0]"),
+    typer.Option("--outside", metavar="VALUE|edge", help="For voxels that the image does not reach (default: 0)."),
 ]

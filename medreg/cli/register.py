@@ -17,11 +17,16 @@ def register(
     moving: Annotated[Path | None, typer.Argument(help="The image to bring onto it.", show_default=False)] = None,
     *,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder of the outputs. [default: MOVING_to_FIXED]")
+        Path | None, typer.Option("--out", "-o", help="Folder of the outputs (default: MOVING_to_FIXED).")
     ] = None,
     transform: Annotated[
         Literal["translation", "rigid", "similarity", "affine", "homography"] | None,
-        typer.Option("--transform", "-t", help="How the moving image may move. [default: affine]"),
+        typer.Option(
+            "--transform",
+            "-t",
+            metavar="KIND",
+            help="How the moving image may move: translation, rigid, similarity, affine (the default) or homography.",
+        ),
     ] = None,
     metric: Annotated[
         Literal[
@@ -38,7 +43,14 @@ def register(
             "label_overlap",
         ]
         | None,
-        typer.Option("--metric", "-m", help="What is compared; auto tells one contrast from two. [default: auto]"),
+        typer.Option(
+            "--metric",
+            "-m",
+            metavar="NAME",
+            help="What is compared: auto (the default: correlation for one contrast, mutual_information for two), "
+            "mean_squares, correlation, robust_correlation, local_correlation, correlation_ratio, mutual_information, "
+            "normalised_mutual_information, gradient_fields, self_similarity, label_overlap.",
+        ),
     ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="A YAML recipe, or a run.json to repeat.")
@@ -47,9 +59,9 @@ def register(
         str | None,
         typer.Option(
             "--start",
-            metavar="auto|header|centre|moments|search|FILE",
-            help="Where to start: as the headers say, centre on centre, by principal axes, by a search of all poses, "
-            "or from a transform. [default: auto: a search where no cheap start wins clearly]",
+            metavar="NAME|FILE",
+            help="Where to start: auto (the default: a search of all poses where no cheap start wins clearly), header, "
+            "centre (of mass), moments (principal axes), search, or the file of a transform.",
         ),
     ] = None,
     symmetric: Annotated[
@@ -57,7 +69,7 @@ def register(
     ] = None,
     device: Device = None,
     threads: Threads = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of the random samples. [default: 0]")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of the random samples (default: 0).")] = None,
     fixed_mask: Annotated[
         Path | None,
         typer.Option(
@@ -95,7 +107,9 @@ def register(
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
-    """Bring MOVING onto FIXED; writes moved.nii.gz, transform.tfm (.json: a homography) and run.json into a folder.
+    """Bring MOVING onto FIXED.
+
+    Writes moved.nii.gz, transform.tfm (transform.json for a homography) and run.json into a folder.
 
     Images: NIfTI, MGZ, NRRD, MetaImage, PNG, JPEG, TIFF, BMP. Both may also be named in --config.
     """

@@ -7,10 +7,13 @@ Studholme et al. 1999 (doi:10.1016/S0031-3203(98)00091-0).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from medreg.metric.measure import Slope
+from medreg.sample.sharing import points_at_once, shared
 
 MARGIN = 2
 """Empty bins at each end of the moving axis, so that the spline's support stays inside."""
@@ -107,23 +110,25 @@ class MutualInformationMeasure:
 
     def __call__(self, moving: Tensor, weight: Tensor) -> Slope:
         """See `Measure`."""
-        bins = self.bins
-        coordinate = self.binning.coordinate(moving)
-        left = coordinate.floor()
-        t = coordinate - left
-        flat = self.rows + left.long() - 1
-        counts = torch.zeros(bins * bins, dtype=torch.float64)
-        for k, w in enumerate(_spline(t)):
-            counts += _count(flat + k, w * weight, bins)
+        bins, share = self.bins, points_at_once(len(moving), moving)
+        parts = list(zip(*(torch.split(t, share) for t in (moving, weight, self.rows)), strict=True))
+        spread = shared(self._spread, parts, moving)
         total = float(weight.sum().clamp(min=1.0))
-        joint = (counts / total).view(bins, bins)
-        value, table = self._value_and_table(joint)
-        lookup = table.to(moving.dtype).to(moving.device).flatten()
-        pull = torch.zeros_like(moving)
-        for k, w in enumerate(_spline_slope(t)):
-            pull += w * lookup[flat + k]
-        slope = pull * weight * (self.binning.scale / total)
+        counts = torch.stack([part.counts for part in spread]).sum(0)
+        value, table = self._value_and_table((counts / total).view(bins, bins))
+        lookup = table.to(moving.dtype).to(moving.device).flatten() * (self.binning.scale / total)
+        slope = torch.cat(shared(lambda part: part.slope(lookup), spread, moving)) * weight
         return Slope(value, slope, total * slope**2)
+
+    def _spread(self, part: tuple[Tensor, Tensor, Tensor]) -> _Spread:
+        """A share of the samples over the bins."""
+        moving, weight, rows = part
+        coordinate = self.binning.coordinate(moving)
+        left = coordinate.int()
+        t = coordinate - left
+        first = rows + left - 1
+        counts = sum(_count(first + k, w * weight, self.bins) for k, w in enumerate(_spline(t)))
+        return _Spread(first, t, torch.as_tensor(counts))
 
     def _value_and_table(self, joint: Tensor) -> tuple[float, Tensor]:
         """The metric, and its derivative by each joint probability up to what cancels."""
@@ -139,6 +144,18 @@ class NormalisedMutualInformationMeasure(MutualInformationMeasure):
         ratio = (first + second) / both.clamp(min=TINY)
         marginal = (joint.sum(0, keepdim=True) + TINY).log()
         return -float(ratio), -(ratio * (joint + TINY).log() - marginal) / both.clamp(min=TINY)
+
+
+class _Spread(NamedTuple):
+    """A share of the samples: the first cell that each touches, its place past it, and what they add to all cells."""
+
+    first: Tensor
+    t: Tensor
+    counts: Tensor
+
+    def slope(self, lookup: Tensor) -> Tensor:
+        """(N,) the sum over the bins that each sample touches of the spline's slope times the table."""
+        return torch.stack([w * lookup[self.first + k] for k, w in enumerate(_spline_slope(self.t))]).sum(0)
 
 
 def _count(index: Tensor, weight: Tensor, bins: int) -> Tensor:

@@ -34,7 +34,7 @@ def default_levels(fixed: Grid, moving: Grid) -> tuple[Level, ...]:
     for octave in range(octaves, -1, -1):
         spacing = finest * 2**octave
         samples = 200_000 if octave == 0 else 100_000
-        tolerance = spacing * (0.003 if octave == 0 else 0.006)
+        tolerance = spacing * (0.003 if octave == 0 else 0.02)
         levels.append(Level(spacing_mm=spacing, samples=samples, steps=30, tolerance_mm=tolerance))
     return tuple(levels)
 

@@ -19,7 +19,6 @@ from medreg.metric.robust import RobustMeasure
 from medreg.optimise import rules
 from medreg.registration import recipe
 from medreg.registration.samples import Placement, Samples
-from medreg.sample.sharing import shared
 
 
 def measure_for(metric: recipe.SingleMetric, samples: Samples, moving: Tensor) -> Measure:
@@ -81,8 +80,7 @@ class ByChannel:
 
     def __call__(self, moving: Tensor, weight: Tensor) -> Slope:
         """See `Measure`."""
-        parts = list(zip(self.measures, moving, strict=True))
-        slopes = shared(lambda part: part[0](part[1], weight), parts, moving)
+        slopes = [measure(channel, weight) for measure, channel in zip(self.measures, moving, strict=True)]
         share = 1 / len(slopes)
         if len(slopes) == 1:
             return Slope(slopes[0].value, slopes[0].slope[None], slopes[0].curvature[None])

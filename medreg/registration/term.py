@@ -18,6 +18,7 @@ from medreg.metric.measure import Measure
 from medreg.registration.levels import LevelImage
 from medreg.registration.samples import Samples
 from medreg.sample import sample_with_gradient
+from medreg.sample.sharing import points_at_once, shared
 from medreg.types import FloatArray
 
 LEAST_W = 0.1
@@ -63,31 +64,29 @@ class Term:
         values, gradients, counts = self._sample(index)
         weight = counts.to(values.dtype)
         slope = self.measure(values, weight)
-        gradient = np.zeros(rows * (d + 1))
         first, second, place = _distinct(rows)
-        products = index.new_zeros(())
-        for channel, descent, curvature in zip(gradients, slope.slope, slope.curvature, strict=True):
-            pull = linear.T @ channel  # d value / d fixed point
-            if w is not None:
-                bottom = torch.as_tensor(self._bottom(matrix)[:d], dtype=pull.dtype, device=pull.device)
-                pull = (pull - bottom[:, None] * (channel * index.T).sum(0)) / w
-            if rows > d:  # what moves the denominator moves the point along itself
-                pull = torch.cat([pull, -(pull * self.samples.homogeneous[:, :d].T).sum(0, keepdim=True)])
-            gradient += ((pull * descent) @ self.samples.homogeneous).cpu().double().numpy().ravel()
-            products = products + pull[first] * pull[second] * curvature
-        return Bend(slope.value, gradient, self._curvature(products, place), float(weight.mean()))
+        bottom = torch.as_tensor(self._bottom(matrix)[:d], dtype=linear.dtype, device=linear.device)
 
-    def _curvature(self, products: Tensor, place: NDArray[np.int64]) -> FloatArray:
-        """sum_i w_i (g_i x h_i)(g_i x h_i)^T for pulls g (R, N) and homogeneous points h, as (R (D+1))^2.
+        def summed(part: slice) -> tuple[Tensor, Tensor]:
+            """Of a share of the samples: the gradient (R, D+1), and the curvature by distinct entries."""
+            points, gradient, curvature = self.samples.homogeneous[part], 0.0, 0.0
+            for channel, descent, sharpness in zip(
+                gradients[..., part], slope.slope[:, part], slope.curvature[:, part], strict=True
+            ):
+                pull = linear.T @ channel  # d value / d fixed point
+                if w is not None:
+                    pull = (pull - bottom[:, None] * (channel * index[part].T).sum(0)) / w[part]
+                if rows > d:  # what moves the denominator moves the point along itself
+                    pull = torch.cat([pull, -(pull * points[:, :d].T).sum(0, keepdim=True)])
+                gradient = gradient + (pull * descent) @ points
+                curvature = curvature + pull[first] * pull[second] * sharpness
+            return torch.as_tensor(gradient), torch.as_tensor(curvature) @ self.samples.products[part]
 
-        The outer products of g and of h are symmetric, so their distinct entries (6 and 10 in 3D) are enough: one
-        product of (6, N) and (N, 10) instead of (12, N) and (N, 12), whose second factor is the same at every step.
-        """
-        columns = _distinct(self.samples.homogeneous.shape[1])[2]
-        full = (products @ self.samples.products).cpu().double().numpy()[np.ix_(place.ravel(), columns.ravel())]
-        r, n = len(place), len(columns)
-        curvature: FloatArray = full.reshape(r, r, n, n).transpose(0, 2, 1, 3).reshape(r * n, r * n)
-        return curvature
+        share = points_at_once(len(weight), weight)
+        parts = [slice(k, k + share) for k in range(0, len(weight), share)]
+        sums = shared(summed, parts, weight)
+        gradient, curvature = (torch.stack(each).cpu().double().sum(0).numpy() for each in zip(*sums, strict=True))
+        return Bend(slope.value, gradient.ravel(), _unfolded(curvature, place), float(weight.mean()))
 
     def _sample(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Moving values (C, N), their index gradients (C, D, N), and (N,) bool: inside the image and its mask."""
@@ -120,6 +119,18 @@ class Term:
             return table[:d, :d], index.T, None
         w = table[d] @ like.T
         return table[:d, :d], (index / w).T, w
+
+
+def _unfolded(curvature: FloatArray, place: NDArray[np.int64]) -> FloatArray:
+    """sum_i w_i (g_i x h_i)(g_i x h_i)^T for pulls g (R, N) and homogeneous points h, as (R (D+1))^2.
+
+    The outer products of g and of h are symmetric, so their distinct entries (6 and 10 in 3D) are enough: one product
+    of (6, N) and (N, 10) instead of (12, N) and (N, 12), whose second factor is the same at every step.
+    """
+    columns = _distinct(round((2 * curvature.shape[1]) ** 0.5))[2]
+    r, n = len(place), len(columns)
+    full = curvature[np.ix_(place.ravel(), columns.ravel())].reshape(r, r, n, n)
+    return np.asarray(full.transpose(0, 2, 1, 3).reshape(r * n, r * n), dtype=np.float64)
 
 
 def _distinct(n: int) -> tuple[list[int], list[int], NDArray[np.int64]]:

@@ -10,9 +10,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
+
+from medreg.registration.recipe import Metric, Start
 
 if TYPE_CHECKING:
     from conftest import Pair
@@ -37,6 +39,20 @@ def imported_by(*arguments: object) -> set[str]:
 @pytest.mark.parametrize("arguments", [["--help"], ["register", "--help"], ["apply", "--help"], ["info", "--help"]])
 def test_no_help_imports_torch_or_a_file_library(arguments: list[str]) -> None:
     assert imported_by(*arguments) == set()
+
+
+def test_the_help_of_register_names_choices_and_defaults_whole() -> None:
+    environment = {**os.environ, "COLUMNS": "80"}
+    command = [sys.executable, "-m", "medreg", "register", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment, check=True)
+    words = " ".join(done.stdout.replace("│", " ").split())
+    for metric in get_args(get_args(Metric)[0]):
+        name = metric.model_fields["name"].default
+        assert name in words or name == "several"  # which only a recipe can say
+    for start in Start:
+        assert start.value in words
+    for said in ("affine (the default)", "(default: linear)", "(default: 0)", "(default: MOVING_to_FIXED)"):
+        assert said in words
 
 
 def test_info_does_without_torch(pair: Pair) -> None:
