@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -159,6 +160,11 @@ class Grid:
     def voxel_volume(self) -> float:
         """Volume of one voxel in mm^D; a sheared voxel counts as the parallelepiped that it is."""
         return float(abs(np.linalg.det(self.affine[: self.dimension, : self.dimension])))
+
+    @property
+    def volume(self) -> float:
+        """Of the whole field of view, cubic millimetres (square ones in 2D)."""
+        return self.voxel_volume * math.prod(self.size)
 
     @property
     def is_sheared(self) -> bool:

@@ -14,7 +14,7 @@ class Evaluation(NamedTuple):
         value: lower is better; not finite when the metric broke down.
         gradient: (P,) by a small step from here, per millimetre-balanced unit.
         curvature: (P, P) Gauss-Newton (or Fisher) matrix, positive semi-definite.
-        overlap: fraction of the samples inside the moving image, 0 to 1.
+        overlap: fraction of the samples inside the moving image, of as many as it has room for, 0 to 1.
     """
 
     value: float

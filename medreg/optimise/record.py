@@ -39,7 +39,7 @@ class Step:
         number: 0 is the value before the first step.
         value: the metric (lower is better).
         step_mm: about how far the step moved the voxels, millimetres.
-        overlap: fraction of the samples that fell inside the moving image.
+        overlap: fraction of the samples that fell inside the moving image, of as many as it has room for.
     """
 
     level: int

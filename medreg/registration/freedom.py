@@ -30,20 +30,18 @@ def affordable(kind: Kind, term: Term, matrix: FloatArray, fixed: Grid) -> tuple
     """
     if kind in (Kind.TRANSLATION, Kind.RIGID):
         return kind, None
-    counts = term.values(matrix)[1].cpu().numpy()
-    points = term.samples.homogeneous[:, :-1].cpu().double().numpy()[counts]
+    inside = term.values(matrix)[1]
+    points = term.samples.homogeneous[:, :-1].cpu().double().numpy()[inside.cpu().numpy()]
     if len(points) <= points.shape[1]:
         return Kind.RIGID, f"the images hardly overlap: rigid in place of {kind}"
-    moving = term.moving.grid
-    sizes = [float(np.prod(grid.extent)) for grid in (fixed, moving)]
-    share = float(counts.mean()) * sizes[0] / min(sizes)
+    share = term.overlap(inside)
     if share < LEAST_SHARE:
         return Kind.RIGID, f"the images share only {share:.0%} of the smaller one: rigid in place of {kind}"
     variances, axes = np.linalg.eigh(np.cov(points.T))
     across = axes[:, 0]
     turned = matrix[:-1, :-1] @ across
-    voxel = max(_along(fixed, across), _along(moving, turned / np.linalg.norm(turned)))
-    slices = float(np.sqrt(12 * variances[0])) / voxel + 1
+    voxel = max(_along(fixed, across), _along(term.moving.grid, turned / np.linalg.norm(turned)))
+    slices = float(np.sqrt(12 * variances[0])) / voxel
     if slices < LEAST_SLICES:
         return Kind.RIGID, f"the images share a slab of only {slices:.1f} slices: rigid in place of {kind}"
     return kind, None

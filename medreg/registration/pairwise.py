@@ -25,6 +25,7 @@ from medreg.registration.result import Result
 from medreg.registration.stage import Watch, run_stage
 from medreg.registration.start import Started, find_start
 from medreg.registration.verdict import judge
+from medreg.transform.families import nearest
 from medreg.transform.homography import Homography
 from medreg.transform.kind import Kind
 from medreg.transform.linear import LinearTransform
@@ -137,6 +138,7 @@ class _Pair:
         level, matrix = self.level(0), started.matrix
         coarse = level.terms(GENERAL, matrix)[0]
         kind, fallback = affordable(asked.transform, coarse, matrix, self.fixed.image.grid)
+        matrix = nearest(kind, matrix, self.fixed.centre)
         least = LEAST_KEPT * level.problem(GENERAL, kind, matrix).evaluate(matrix).overlap
         stages = partial(_through, optimiser=asked.optimiser, watch=watch, records=records, least_overlap=least)
         metric, reason = asked.metric, "asked for"

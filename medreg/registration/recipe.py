@@ -83,7 +83,7 @@ class LocalCorrelation(_Value):
     """1 - the mean squared correlation within small patches: any slow change of brightness is allowed for."""
 
     name: Literal["local_correlation"] = "local_correlation"
-    patch: int = Field(default=5, ge=3, le=11, description="voxels of a patch along each axis, at every level")
+    patch: Literal[3, 5, 7, 9, 11] = Field(default=5, description="voxels of a patch along each axis, at every level")
 
 
 class CorrelationRatio(_Value):
@@ -363,6 +363,8 @@ def _explain(error: ValidationError) -> str:
         place = ".".join(str(p) for p in fault["loc"])
         if fault["type"] == "extra_forbidden":
             lines.append(f"unknown key '{place}'" + _nearest(fault["loc"][-1], _all_keys()))
+        elif fault["type"] == "value_error":  # of a validator that looks at the whole: it says all itself
+            lines.append(str(fault["ctx"]["error"]))
         else:
             lines.append(f"{place}: {fault['msg']} (got {fault['input']!r})")
     return "; ".join(lines)
@@ -375,5 +377,6 @@ def _nearest(key: object, known: list[str]) -> str:
 
 
 def _all_keys() -> list[str]:
-    models = (Job, Recipe, Level, Correlation, MutualInformation, GaussNewton, Adam, RMSprop, SGD, LBFGS)
+    metrics = (Correlation, RobustCorrelation, LocalCorrelation, CorrelationRatio, MutualInformation, Weighted)
+    models = (Job, Recipe, Level, *metrics, GaussNewton, Adam, RMSprop, SGD, LBFGS)
     return sorted({name for model in models for name in model.model_fields})

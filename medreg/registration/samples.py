@@ -29,6 +29,7 @@ class Samples:
         centre: D coordinates, LPS mm: what steps turn about.
         radius: root mean square distance of the points from the centre, mm: what makes steps millimetre-balanced.
         corners: (2^D, D+1) those of the whole image, relative to the centre, and 1.
+        view: the whole image's volume (area in 2D), mm^D.
     """
 
     values: Tensor
@@ -36,6 +37,7 @@ class Samples:
     centre: tuple[float, ...]
     radius: float
     corners: FloatArray
+    view: float
 
     def __len__(self) -> int:
         return len(self.homogeneous)
@@ -153,4 +155,5 @@ def _placed(values: Tensor, index: Tensor, grid: Grid, centre: tuple[float, ...]
     radius = float(relative.square().sum(1).mean().sqrt())
     homogeneous = torch.cat([relative, torch.ones(len(relative), 1, dtype=torch.float64)], 1)
     corners = np.column_stack([grid.corners - centre, np.ones(2**d)])
-    return Samples(values, homogeneous.to(values.dtype).to(values.device), centre, max(radius, 1e-6), corners)
+    homogeneous = homogeneous.to(values.dtype).to(values.device)
+    return Samples(values, homogeneous, centre, max(radius, 1e-6), corners, grid.volume)

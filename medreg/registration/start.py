@@ -24,6 +24,9 @@ from medreg.types import FloatArray
 SEEN = recipe.MutualInformation(bins=16)
 """Serves every contrast."""
 
+SMALLER = 0.8
+"""A moving image of less than this share of the fixed one's volume takes its role in the search."""
+
 SAMPLES = 2000
 """Of the image with the smaller field of view, at each pose."""
 
@@ -76,7 +79,7 @@ class _Search:
 
     def __init__(self, fixed: Side, moving: Side, kind: Kind, seed: int) -> None:
         spacing = default_levels(fixed.image.grid, moving.image.grid)[0].spacing_mm
-        self.swapped = _volume(moving) < 0.8 * _volume(fixed)
+        self.swapped = moving.image.grid.volume < SMALLER * fixed.image.grid.volume
         self.small, self.large = (moving, fixed) if self.swapped else (fixed, moving)
         self.images = [gray(side.image.at(spacing, SEEN)) for side in (self.small, self.large)]
         self.d = len(fixed.centre)
@@ -154,7 +157,7 @@ class _Search:
             case recipe.Start.CENTRE:
                 kept = [centre]
             case recipe.Start.MOMENTS:
-                kept = [moments]
+                kept = [centre] if self.kind is Kind.TRANSLATION else [moments]
             case _ if self.kind is Kind.TRANSLATION:
                 kept = [header, centre, view]
             case _:
@@ -207,7 +210,3 @@ def _degrees(matrix: FloatArray) -> float:
     """By how much a matrix turns."""
     u, _, vt = np.linalg.svd(matrix[:-1, :-1])
     return abs(axis_angle(u @ vt)[1])
-
-
-def _volume(side: Side) -> float:
-    return float(np.prod(side.image.grid.extent))

@@ -32,7 +32,7 @@ class Bend(NamedTuple):
         value: lower is better; not finite where the map tears the image.
         gradient: (E,) d value / d entry of G, row by row: D rows for a linear matrix, D + 1 for a homography.
         curvature: (E, E) Gauss-Newton (or Fisher) matrix by the same entries.
-        overlap: fraction of the samples inside the moving image, 0 to 1.
+        overlap: see `Term.overlap`.
     """
 
     value: float
@@ -53,6 +53,7 @@ class Term:
 
     def __init__(self, samples: Samples, moving: LevelImage, measure: Measure, weight: float = 1.0) -> None:
         self.samples, self.moving, self.measure, self.weight = samples, moving, measure, weight
+        self.reach = min(1.0, moving.grid.volume / samples.view)
         self.mask = None if moving.mask is None else moving.mask.to(moving.volume.dtype)
 
     def bend(self, matrix: FloatArray, rows: int) -> Bend:
@@ -86,7 +87,7 @@ class Term:
         parts = [slice(k, k + share) for k in range(0, len(weight), share)]
         sums = shared(summed, parts, weight)
         gradient, curvature = (torch.stack(each).cpu().double().sum(0).numpy() for each in zip(*sums, strict=True))
-        return Bend(slope.value, gradient.ravel(), _unfolded(curvature, place), float(weight.mean()))
+        return Bend(slope.value, gradient.ravel(), _unfolded(curvature, place), self.overlap(counts))
 
     def _sample(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Moving values (C, N), their index gradients (C, D, N), and (N,) bool: inside the image and its mask."""
@@ -95,6 +96,13 @@ class Term:
         if self.mask is not None:
             counts = counts & (sample_with_gradient(self.mask, index).values[0] >= 0.5)
         return sampled.values, sampled.gradients.mT, counts
+
+    def overlap(self, counts: Tensor) -> float:
+        """The share of the samples that count (N,), of as many as the other image has room for: 0 to 1.
+
+        A slab that lies in a whole head has an overlap of 1, whichever of the two is fixed.
+        """
+        return min(1.0, float(counts.float().mean()) / self.reach)
 
     def values(self, matrix: FloatArray) -> tuple[Tensor, Tensor]:
         """(C, N) moving values at the samples, and (N,) bool which of them count."""
