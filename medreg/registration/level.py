@@ -75,20 +75,13 @@ class PairLevel:
 
     def samples(self, metric: recipe.SingleMetric) -> Samples:
         """Those of the fixed image that suit the metric; drawn once."""
-        placement = placement_for(metric)
         key = (id(self.fixed), metric)
         if key not in self._drawn:
             fixed = self.fixed.at(self.settings.spacing_mm, metric)
             fixed = features(metric, fixed, np.eye(fixed.grid.dimension), self.settings.spacing_mm)
             patch = metric.patch if isinstance(metric, recipe.LocalCorrelation) else 1
+            count, place = self.settings.samples, placement_for(metric)
             self._drawn[key] = draw(
-                fixed.volume,
-                fixed.grid,
-                self.settings.samples,
-                self.fixed.centre,
-                self.seed,
-                placement,
-                fixed.mask,
-                patch,
+                fixed.volume, fixed.grid, count, self.fixed.centre, self.seed, place, fixed.mask, patch
             )
         return self._drawn[key]

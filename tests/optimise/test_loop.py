@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medreg.optimise.loop import LEAST_OVERLAP, NOISE
+from medreg.optimise.loop import LEAST_OVERLAP, NOISE, Stopping, descend
 from medreg.optimise.record import Outcome
 from medreg.optimise.rules import LBFGS, FirstOrder, GaussNewton
 
@@ -53,6 +53,16 @@ def test_no_step_that_helps_means_flat(known, run, rule):
     accepted, outcome = run(wrong, [4.0, 1.0], rule(), tolerance_mm=1e-6)
     assert outcome is Outcome.FLAT
     assert len(accepted) == 1
+
+
+@MONOTONE
+def test_sliding_out_of_view_never_pays(known, rule):
+    sliding = known(lambda x: x @ x, lambda x: 2 * x, 2 * np.eye(1), lambda x: x[0] / 10)  # better and better unseen
+    for asked, kept in ((0.3, 0.3), (0.9, 0.4)):  # a start with less than asked may lose half of what it has
+        stopping = Stopping(steps=50, tolerance_mm=1e-3, least_overlap=asked)
+        *accepted, _ = descend(sliding, np.array([8.0]), rule(), stopping)
+        assert all(a.evaluation.overlap >= kept for a in accepted)
+        assert accepted[-1].evaluation.overlap == pytest.approx(kept, abs=0.1)  # it went as far as it may
 
 
 @CLIMBING
