@@ -40,6 +40,7 @@ class Row:
     start: str
     ending: str
     seconds: float
+    start_seconds: float
     figure: float | None
     ok: bool
 
@@ -67,7 +68,9 @@ def run(referee: Referee, images: tuple[MedImage, MedImage], options: argparse.N
     if trial.matrix is not None:  # the throw is rigid, so taking it back changes no distance
         undone = np.linalg.inv(pose.matrix) @ trial.matrix
         figure, ok = Bar(options.max_tre, options.min_dice).judge(referee.figures(undone))
-    return Row(seed, pose.degrees, pose.shift_mm, trial.start, trial.ending, trial.seconds, figure, ok)
+    return Row(
+        seed, pose.degrees, pose.shift_mm, trial.start, trial.ending, trial.seconds, trial.start_seconds, figure, ok
+    )
 
 
 def line(row: Row, unit: str, found: int, done: int) -> str:
@@ -75,7 +78,7 @@ def line(row: Row, unit: str, found: int, done: int) -> str:
     figure = "-" if row.figure is None else f"{row.figure:.3f}"
     thrown = f"seed {row.seed:4d}  {row.degrees:5.1f} deg {row.shift_mm:5.1f} mm"
     mark = "ok  " if row.ok else "FAIL"
-    came = f"start {row.start:16s} {row.seconds:6.2f} s  {unit} {figure:>8s}"
+    came = f"start {row.start:16s} {row.seconds:6.2f} s ({row.start_seconds:4.2f} s to start)  {unit} {figure:>8s}"
     return f"{thrown}  {came}  {mark}  {found}/{done}  {row.ending}"
 
 
@@ -93,10 +96,13 @@ def case_of(options: argparse.Namespace, scratch: Path) -> Case:
 
 def summary(rows: Sequence[Row]) -> str:
     """The rate, what failed, and the seconds."""
-    seconds = [row.seconds for row in rows]
+    seconds, starts = [row.seconds for row in rows], [row.start_seconds for row in rows]
     failures = ", ".join(str(row.seed) for row in rows if not row.ok) or "none"
     rate = sum(row.ok for row in rows) / len(rows)
-    return f"rate {rate:.3f}  failed seeds: {failures}  median {median(seconds):.2f} s, longest {max(seconds):.2f} s"
+    return (
+        f"rate {rate:.3f}  failed seeds: {failures}  median {median(seconds):.2f} s, "
+        f"longest {max(seconds):.2f} s; of it to start {median(starts):.2f} s and {max(starts):.2f} s"
+    )
 
 
 def seeds(text: str) -> range:

@@ -7,7 +7,7 @@ import numpy as np
 from scoring import Matrix, Points, foreground_points, map_points, mean_distance
 
 from medreg import Grid, MedImage, MedregError, Recipe, Result, register
-from medreg.optimise.record import Outcome
+from medreg.registration.verdict import Standing
 
 
 @dataclass(frozen=True)
@@ -30,32 +30,26 @@ class Trial:
 
     @property
     def ending(self) -> str:
-        """The outcome, and the verdict where the library gives one; or the refusal."""
+        """The outcome and the verdict, or the refusal."""
         if self.result is None:
             return f"refused: {self.refusal.partition(';')[0]}"
-        verdict = getattr(self.result, "verdict", None)
-        return self.result.outcome.value + ("" if verdict is None else f", verdict {_word(verdict)}")
+        return f"{self.result.outcome.value}, verdict {self.result.verdict.standing.value}"
+
+    @property
+    def start_seconds(self) -> float:
+        """What finding the start took, of all the seconds."""
+        return 0.0 if self.result is None else self.result.seconds["start"]
 
     @property
     def claims_success(self) -> bool:
-        """Whether a caller would take the transform for good: by the verdict, or without one by the outcome."""
-        if self.result is None:
-            return False
-        verdict = getattr(self.result, "verdict", None)
-        if verdict is None:
-            return self.result.outcome in (Outcome.CONVERGED, Outcome.FLAT)
-        return _word(verdict).lower() == "ok"
+        """Whether a caller would take the transform for good."""
+        return self.result is not None and self.result.verdict.standing is Standing.OK
 
     def tre_mm(self, truth: Matrix, points: Points) -> float:
         """Mean distance between where the transform and the truth send `points` (n, 3); infinite after a refusal."""
         if self.matrix is None:
             return float("inf")
         return mean_distance(map_points(self.matrix, points), map_points(truth, points))
-
-
-def _word(verdict: object) -> str:
-    standing = getattr(verdict, "standing", verdict)
-    return str(getattr(standing, "value", standing))
 
 
 def attempt(

@@ -102,7 +102,8 @@ def _check_start(initial: FloatArray, job: Job, fixed: Grid) -> None:
         raise TransformError(f"{name}: is a {len(initial) - 1}D transform, the images are {d}D; start from a {d}D one")
     if initial[d, :d].any() and job.recipe.transform is not Kind.HOMOGRAPHY:
         raise TransformError(f"{name}: holds a homography; add --transform homography, or start from a linear one")
-    if (np.column_stack([fixed.corners, np.ones(2**d)]) @ initial[d] <= 0).any():
+    w = np.column_stack([fixed.corners, np.ones(2**d)]) @ initial[d]  # of one sign, since multiples are one map
+    if not (w > 0).all() and not (w < 0).all():
         raise TransformError(f"{name}: its horizon (w = 0) crosses the fixed image; start from another transform")
     determinant = float(np.linalg.det(derivative_at(initial, np.array(fixed.centre))))
     if not determinant > 0:

@@ -142,36 +142,47 @@ def rotation_log(rotation: FloatArray) -> FloatArray:
     return result
 
 
-def halves(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+ROOTED = 150.0
+"""Degrees up to which a homography's square root is well conditioned."""
+
+
+def halves(matrix: FloatArray, centre: tuple[float, ...] | None = None) -> tuple[FloatArray, FloatArray]:
     """Two homogeneous matrices with second @ first = matrix, each half of the motion.
 
     For the inverse matrix they are the inverses of each other's: the space between them belongs to neither end. The
     rotation is halved by its angle, which also serves half turns, where the principal square root does not exist; the
     rest has no rotation and is halved by its square root.
 
+    A homography has no part that is its rotation: it is halved by its square root as long as it turns by less than 150
+    degrees at `centre`, a point of the first space in view; beyond, that turn is split off first, and the halves are
+    those of the inverse only nearly.
+
     Raises:
         TransformError: when the map mirrors or is singular.
     """
     d = len(matrix) - 1
-    if matrix[d, :d].any():  # a homography has no part that is its rotation
+    projective = bool(matrix[d, :d].any())
+    about = np.zeros(d) if centre is None or not projective else np.array(centre)
+    u, _, vt = np.linalg.svd(derivative_at(matrix, about))
+    rotation = u @ vt
+    if projective and abs(axis_angle(rotation)[1]) < ROOTED:
         root = square_root(matrix)
         return root, root
-    u, _, vt = np.linalg.svd(matrix[:d, :d])
-    rotation = u @ vt
-    if np.linalg.det(matrix[:d, :d]) <= 0:
+    if not projective and np.linalg.det(matrix[:d, :d]) <= 0:
         raise TransformError(f"a map that mirrors or flattens has no half: {matrix.tolist()}")
     if d == 3:
         turned = rotation_exp(rotation_log(rotation) / 2)
     else:
         angle = np.radians(euler_angles(rotation)[0]) / 2
         turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    turn = homogeneous(turned, np.zeros(d))
-    rest = square_root(turn.T @ matrix @ turn.T)
+    turn = homogeneous(turned, about - turned @ about)
+    back = np.linalg.inv(turn)
+    rest = square_root(back @ matrix @ back)
     return rest @ turn, turn @ rest
 
 
 def square_root(matrix: FloatArray) -> FloatArray:
-    """The principal square root by Denman and Beavers' iteration (doi:10.1080/00207727608941895).
+    """The principal square root by Denman and Beavers' iteration (doi:10.1016/0096-3003(76)90020-5).
 
     Raises:
         TransformError: when there is none, as for a half turn.

@@ -81,6 +81,6 @@ class CorrelationRatioMeasure:
 def _sums(index: Tensor, values: Tensor, bins: int) -> Tensor:
     """(bins,) float64: the values' sum in each bin, added in a fixed order on every device."""
     if index.device.type == "cpu":
-        return torch.bincount(index, weights=values, minlength=bins).double()
+        return torch.bincount(index, weights=values.double(), minlength=bins)
     # on a GPU bincount and index_add add in no fixed order
     return (torch.nn.functional.one_hot(index, bins).to(values.dtype).T @ values).double()

@@ -63,7 +63,7 @@ def robust_fit(design: Tensor, values: Tensor, weight: Tensor, cutoff: float, st
 def absolute_fit(design: Tensor, values: Tensor, weight: Tensor) -> Tensor:
     """(K,) float64: coefficients of least absolute differences, nearly: one minimum only, and outliers pull little."""
     least = max(LEAST_SCALE * _deviation(values, weight), 1e-30)
-    start = values.new_zeros(design.shape[1], dtype=torch.float64)
+    start = torch.zeros(design.shape[1], dtype=torch.float64)  # on the CPU, where the small systems are solved
     start = _reweighted(design, values, weight, start, 1, torch.ones_like)
     return _reweighted(design, values, weight, start, FIRST, lambda residual: least / residual.abs().clamp(min=least))
 

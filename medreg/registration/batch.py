@@ -101,10 +101,11 @@ class Batch:
         """(K, D, N) moving indices of the samples."""
         d = self.moving.grid.dimension
         world = self.moving.grid.inverse_affine @ matrices
-        shift = world[:, :d, :d] @ np.array(self.samples.centre) + world[:, :d, d]
-        table = np.concatenate([world[:, :d, :d], shift[:, :, None]], 2)
+        shift = world[:, :, :d] @ np.array(self.samples.centre) + world[:, :, d]
+        table = np.concatenate([world[:, :, :d], shift[:, :, None]], 2)
         like = self.samples.homogeneous
-        return torch.as_tensor(table, dtype=like.dtype, device=like.device) @ like.T
+        index = torch.as_tensor(table, dtype=like.dtype, device=like.device) @ like.T
+        return index[:, :d] / index[:, d:] if world[:, d, :d].any() else index[:, :d]
 
     def descend(self, poses: FloatArray, kind: Kind, rounds: Rounds) -> Poses:
         """The poses after damped Fisher steps within `kind`, all in one batch; the worse ones are left behind early.
@@ -135,12 +136,12 @@ class Batch:
         return state.poses
 
     def _moved(self, state: _State, damping: FloatArray, basis: FloatArray) -> FloatArray:
-        """(K, D+1, D+1) matrices after a damped step of at most 20 mm each."""
+        """(K, D+1, D+1) matrices after a damped step of at most a quarter of the samples' radius each."""
         diagonal = np.einsum("kpp->kp", state.curvature)
         floor = 1e-9 * diagonal.max(1, keepdims=True) + 1e-30
         damped = state.curvature + np.eye(len(basis)) * (damping[:, None] * diagonal + floor)[:, None, :]
         step = -np.linalg.solve(damped, state.gradient[:, :, None])[:, :, 0]
-        step *= np.minimum(1, 20 / np.abs(step).max(1, keepdims=True).clip(1e-9))
+        step *= np.minimum(1, self.samples.radius / 4 / np.abs(step).max(1, keepdims=True).clip(1e-9))
         turns = about(self.samples.centre, exponential(np.tensordot(step, basis, 1)))
         return np.asarray(state.poses.matrices @ turns, dtype=np.float64)
 
@@ -218,7 +219,7 @@ class _State:
 def _counted(place: Tensor, weight: Tensor, cells: int) -> Tensor:
     """(cells,) float64 sums of the weights; whole numbers are added, so that no order of adding matters on a GPU."""
     if place.device.type == "cpu":
-        return torch.bincount(place, weight, cells).double()
+        return torch.bincount(place, weight.double(), cells)
     whole = (weight * 2**20).round().long()
     counts = torch.zeros(cells, dtype=torch.int64, device=place.device).index_add_(0, place, whole)
     return counts.to(torch.float64) / 2**20 if place.device.type != "mps" else counts.float() / 2**20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from medreg.geometry.affine import derivative_at
 from medreg.geometry.grid import Grid
 from medreg.registration.term import Term
 from medreg.transform.kind import Kind
@@ -39,7 +40,7 @@ def affordable(kind: Kind, term: Term, matrix: FloatArray, fixed: Grid) -> tuple
         return Kind.RIGID, f"the images share only {share:.0%} of the smaller one: rigid in place of {kind}"
     variances, axes = np.linalg.eigh(np.cov(points.T))
     across = axes[:, 0]
-    turned = matrix[:-1, :-1] @ across
+    turned = derivative_at(matrix, np.array(term.samples.centre)) @ across
     voxel = max(_along(fixed, across), _along(term.moving.grid, turned / np.linalg.norm(turned)))
     slices = float(np.sqrt(12 * variances[0])) / voxel
     if slices < LEAST_SLICES:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from medreg.errors import ImageError
 from medreg.image import Leading, MedImage
+from medreg.metric.label_overlap import one_hot
 from medreg.registration.mask import check_place
 
 MOST_LABELS = 64
@@ -81,7 +82,7 @@ def label_volumes(
             f"{fixed_labels.name} and {moving_labels.name} share no label: "
             f"{sorted(found[0])[:10]} and {sorted(found[1])[:10]}; give maps of the same labels"
         )
-    first, second = (
-        torch.cat([(labels.data == value).float() for value in common]) for labels in (fixed_labels, moving_labels)
+    return (
+        one_hot(fixed_labels.data[:1].to(fixed.data.device), common),
+        one_hot(moving_labels.data[:1].to(moving.data.device), common),
     )
-    return first, second

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from medreg.geometry.affine import invert
+from medreg.geometry.affine import derivative_at, invert
 from medreg.registration import recipe
 from medreg.registration.features import features
 from medreg.registration.levels import LevelImage, Pyramid
@@ -68,7 +68,7 @@ class PairLevel:
 
     def _term(self, each: recipe.Weighted, start: FloatArray) -> Term:
         metric, spacing = each.metric, self.settings.spacing_mm
-        turn = start[:-1, :-1]
+        turn = derivative_at(start, np.array(self.fixed.centre))
         moving = features(metric, self.moving.at(spacing, metric), turn, spacing)
         samples = self.samples(metric)
         return Term(samples, moving, measure_for(metric, samples, moving.volume), each.weight)

@@ -8,6 +8,9 @@ import torch
 from medreg.errors import ImageError
 from medreg.image import MedImage
 
+NEAR = 0.05
+"""Voxels by which a mask's corners may lie off its image's."""
+
 
 def combined(image: MedImage, mask: MedImage | None, exclude: MedImage | None) -> MedImage | None:
     """One mask out of where the image counts and where it does not; None where all of it counts.
@@ -40,7 +43,8 @@ def check_place(mask: MedImage, image: MedImage, what: str = "mask") -> None:
     Raises:
         ImageError: says how to bring it there.
     """
-    if mask.size != image.size or np.abs(mask.affine - image.affine).max() > 1e-2:
+    there, here = (image.grid.to_index(grid.corners) for grid in (mask.grid, image.grid))
+    if mask.size != image.size or np.abs(there - here).max() > NEAR:
         raise ImageError(
             f"{what} {mask.name} does not lie on the grid of {image.name} (size {mask.size} against {image.size}); "
             f"resample it first: medreg apply {mask.name} --like {image.name} --interpolation nearest --out mask.nii.gz"

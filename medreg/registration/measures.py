@@ -57,13 +57,13 @@ def is_histogram(metric: recipe.SingleMetric) -> bool:
     return isinstance(metric, recipe.MutualInformation | recipe.NormalisedMutualInformation)
 
 
-def rule_for(optimiser: recipe.Optimiser) -> rules.Rule:
-    """A fresh rule for one stage."""
+def rule_for(optimiser: recipe.Optimiser, radius: float) -> rules.Rule:
+    """A fresh rule for one stage; second-order steps are at most a share of the samples' radius, mm, long."""
     match optimiser:
         case recipe.GaussNewton():
-            return rules.GaussNewton()
+            return rules.GaussNewton(longest_mm=radius / 4)
         case recipe.LBFGS(history=history):
-            return rules.LBFGS(history)
+            return rules.LBFGS(history, longest_mm=radius / 16)
         case recipe.Adam(learning_rate_mm=rate, clip_norm=clip):
             return rules.FirstOrder.adam(rate, clip)
         case recipe.RMSprop(learning_rate_mm=rate, clip_norm=clip):

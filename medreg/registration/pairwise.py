@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from medreg.errors import TransformError
-from medreg.geometry.affine import invert
+from medreg.geometry.affine import derivative_at, invert
 from medreg.image import MedImage
 from medreg.optimise.loop import LEAST_KEPT
 from medreg.optimise.record import StageRecord
@@ -146,7 +146,7 @@ class _Pair:
             matrix = stages(level, GENERAL, _kinds(kind), matrix)
             metric, reason = self._metric(level, matrix)
         for number in range(len(self.settings)):
-            level = self.level(number)
+            level = self.level(number) if number else level
             matrix = stages(level, metric, _kinds(kind) if number == 0 else (kind,), matrix)
             if number == min(1, len(self.settings) - 1):
                 seen = tuple(side.at(level.settings.spacing_mm, GENERAL) for side in self.sides)
@@ -180,19 +180,29 @@ class _Pair:
     def _start(self) -> Started:
         """The given start, or the best that is found."""
         if self.initial is not None:
-            d = self.fixed.image.grid.dimension
-            if self.initial.shape != (d + 1, d + 1) or not np.linalg.det(self.initial[:d, :d]) > 0:
-                raise TransformError(
-                    f"a registration in {d}D starts from a {d + 1}x{d + 1} matrix that does not mirror, "
-                    f"got {self.initial.tolist()}"
-                )
-            return Started("given", self.initial, ())
+            return Started("given", _checked(self.initial, self.fixed.centre), ())
         return find_start(self.recipe.start, self.fixed, self.moving, self.recipe.transform, self.recipe.seed)
 
     def level(self, number: int) -> PairLevel:
         """Both images at one level."""
         seed = self.recipe.seed + number
         return PairLevel(number, self.settings[number], self.fixed, self.moving, seed, self.recipe.symmetric)
+
+
+def _checked(initial: FloatArray, centre: tuple[float, ...]) -> FloatArray:
+    """The given start, with w = 1 at the centre.
+
+    Raises:
+        TransformError: of another dimension, singular or mirroring there.
+    """
+    n = len(centre) + 1
+    if initial.shape == (n, n) and (w := float(initial[-1] @ [*centre, 1.0])) != 0:
+        scaled: FloatArray = initial / w
+        if np.linalg.det(derivative_at(scaled, np.array(centre))) > 0:
+            return scaled
+    raise TransformError(
+        f"a registration in {n - 1}D starts from a {n}x{n} matrix that does not mirror, got {initial.tolist()}"
+    )
 
 
 def _through(

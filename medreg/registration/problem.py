@@ -24,13 +24,14 @@ class OneWay:
     Attributes:
         evaluations: how often the metrics were computed, for transforms that were rejected too.
         samples: how many are compared.
+        radius: typical distance of the samples from the centre, mm.
     """
 
     def __init__(self, terms: Sequence[Term], kind: Kind) -> None:
         self.terms = terms
         samples = terms[0].samples
         self.samples = sum(len(term.samples) for term in terms)
-        self.centre, d = samples.centre, terms[0].moving.grid.dimension
+        self.centre, self.radius, d = samples.centre, samples.radius, terms[0].moving.grid.dimension
         self.evaluations = 0
         self.generators = generators(kind, d, samples.radius)
         self.rows = d + 1 if kind is Kind.HOMOGRAPHY else d
@@ -69,11 +70,11 @@ class BothWays:
     def evaluate(self, matrix: FloatArray) -> Evaluation:
         """See `medreg.optimise.problem.Problem`."""
         self.evaluations += 1
-        first, second = halves(matrix)
+        first, second = self._halves(matrix)
         steps = self._steps(first, second)
         fixed = _seen_from(steps, first, self.forward[0].samples.centre, self.rows)
         moving = _seen_from(steps, invert(second), self.backward[0].samples.centre, self.rows)
-        back = invert(matrix)
+        back = _scaled(invert(matrix), self.backward[0].samples.centre)
         return _summed(
             [(term.weight / 2, term.bend(matrix, self.rows), fixed) for term in self.forward]
             + [(term.weight / 2, term.bend(back, self.rows), -moving) for term in self.backward]
@@ -81,9 +82,12 @@ class BothWays:
 
     def move(self, matrix: FloatArray, step: FloatArray) -> FloatArray:
         """See `medreg.optimise.problem.Problem`."""
-        first, second = halves(matrix)
+        first, second = self._halves(matrix)
         moved = second @ exponential(np.tensordot(step, self._steps(first, second), 1)) @ first
         return _scaled(moved, self.forward[0].samples.centre)
+
+    def _halves(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return halves(matrix, self.forward[0].samples.centre)
 
     def _steps(self, first: FloatArray, second: FloatArray) -> FloatArray:
         """Generators (P, D+1, D+1) of half-way space, about the middle of where both centres come to lie."""

@@ -111,7 +111,7 @@ class LabelOverlap(_Value):
     name: Literal["label_overlap"] = "label_overlap"
 
 
-SingleMetric = Annotated[
+AnyMetric = (
     MeanSquares
     | Correlation
     | RobustCorrelation
@@ -121,9 +121,9 @@ SingleMetric = Annotated[
     | NormalisedMutualInformation
     | GradientFields
     | SelfSimilarity
-    | LabelOverlap,
-    Field(discriminator="name"),
-]
+    | LabelOverlap
+)
+SingleMetric = Annotated[AnyMetric, Field(discriminator="name")]
 
 
 class Weighted(_Value):
@@ -140,21 +140,7 @@ class Several(_Value):
     terms: tuple[Weighted, ...] = Field(min_length=1)
 
 
-Metric = Annotated[
-    AutoMetric
-    | MeanSquares
-    | Correlation
-    | RobustCorrelation
-    | LocalCorrelation
-    | CorrelationRatio
-    | MutualInformation
-    | NormalisedMutualInformation
-    | GradientFields
-    | SelfSimilarity
-    | LabelOverlap
-    | Several,
-    Field(discriminator="name"),
-]
+Metric = Annotated[AutoMetric | AnyMetric | Several, Field(discriminator="name")]
 
 
 def weighted(metric: Metric) -> tuple[Weighted, ...]:

@@ -39,10 +39,3 @@ def from_quaternions(quaternions: FloatArray) -> FloatArray:
         [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
     ]
     return np.moveaxis(np.array(rows), 2, 0)
-
-
-def angles_between(first: FloatArray, second: FloatArray) -> FloatArray:
-    """(A, B) degrees by which each of (A, D, D) rotations differs from each of (B, D, D)."""
-    trace = np.einsum("aij,bij->ab", first, second)
-    cosine = (trace - 1) / 2 if first.shape[-1] == 3 else trace / 2
-    return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1, 1))), dtype=np.float64)

@@ -29,7 +29,7 @@ class Samples:
         centre: D coordinates, LPS mm: what steps turn about.
         radius: root mean square distance of the points from the centre, mm: what makes steps millimetre-balanced.
         corners: (2^D, D+1) those of the whole image, relative to the centre, and 1.
-        view: the whole image's volume (area in 2D), mm^D.
+        view: volume of all that counts in the image (area in 2D), mm^D.
     """
 
     values: Tensor
@@ -121,7 +121,7 @@ def draw(
         values = sample_with_gradient(volume, index.to(volume.dtype).to(volume.device)).values
     else:
         values = volume.flatten(1)[:, flat.to(volume.device)]
-    return _placed(values, index.double(), grid, centre)
+    return _placed(values, index.double(), grid, centre, total * grid.voxel_volume)
 
 
 def _unravel(flat: Tensor, size: tuple[int, ...]) -> Tensor:
@@ -147,7 +147,7 @@ def _around(patch: int, dimension: int) -> Tensor:
     return torch.cartesian_prod(*[offsets] * dimension).flip(1)
 
 
-def _placed(values: Tensor, index: Tensor, grid: Grid, centre: tuple[float, ...]) -> Samples:
+def _placed(values: Tensor, index: Tensor, grid: Grid, centre: tuple[float, ...], view: float) -> Samples:
     """Samples at voxel indices (N, D); positions are formed in float64 and kept relative to the centre."""
     d = grid.dimension
     affine = torch.from_numpy(grid.affine.copy())
@@ -156,4 +156,4 @@ def _placed(values: Tensor, index: Tensor, grid: Grid, centre: tuple[float, ...]
     homogeneous = torch.cat([relative, torch.ones(len(relative), 1, dtype=torch.float64)], 1)
     corners = np.column_stack([grid.corners - centre, np.ones(2**d)])
     homogeneous = homogeneous.to(values.dtype).to(values.device)
-    return Samples(values, homogeneous, centre, max(radius, 1e-6), corners, grid.volume)
+    return Samples(values, homogeneous, centre, max(radius, 1e-6), corners, view)

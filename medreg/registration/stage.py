@@ -30,16 +30,6 @@ class StageResult:
         """The best transform that was seen."""
         return self.best.matrix
 
-    @property
-    def value(self) -> float:
-        """The metric there."""
-        return self.best.evaluation.value
-
-    @property
-    def overlap(self) -> float:
-        """The share of samples inside the moving image there."""
-        return self.best.evaluation.overlap
-
 
 def run_stage(
     level: PairLevel,
@@ -57,7 +47,7 @@ def run_stage(
     outcome = Outcome.STEPS_SPENT
     stopping = Stopping(level.settings.steps, level.settings.tolerance_mm, least_overlap=least_overlap)
     problem = level.problem(metric, kind, start)
-    for event in descend(problem, start, rule_for(optimiser), stopping):
+    for event in descend(problem, start, rule_for(optimiser, problem.radius), stopping):
         if isinstance(event, Outcome):
             outcome = event
             continue

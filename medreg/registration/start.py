@@ -12,11 +12,11 @@ from medreg.geometry.affine import axis_angle, homogeneous, invert
 from medreg.registration import recipe
 from medreg.registration.batch import Batch, Poses, Rounds
 from medreg.registration.level import Side
-from medreg.registration.levels import default_levels
+from medreg.registration.levels import LevelImage, default_levels
 from medreg.registration.moments import frames, gray, mass
 from medreg.registration.result import Candidate
 from medreg.registration.rotations import in_plane, super_fibonacci
-from medreg.registration.samples import Placement, draw
+from medreg.registration.samples import LEAST, Placement, draw
 from medreg.registration.verdict import SURE, agreement_of
 from medreg.transform.kind import Kind
 from medreg.types import FloatArray
@@ -81,7 +81,7 @@ class _Search:
         spacing = default_levels(fixed.image.grid, moving.image.grid)[0].spacing_mm
         self.swapped = moving.image.grid.volume < SMALLER * fixed.image.grid.volume
         self.small, self.large = (moving, fixed) if self.swapped else (fixed, moving)
-        self.images = [gray(side.image.at(spacing, SEEN)) for side in (self.small, self.large)]
+        self.images = [_shown(gray(side.image.at(spacing, SEEN)), spacing) for side in (self.small, self.large)]
         self.d = len(fixed.centre)
         self.scales = SCALES if self.d == 2 and kind not in (Kind.TRANSLATION, Kind.RIGID) else (1.0,)
         self.kind = Kind.TRANSLATION if kind is Kind.TRANSLATION else Kind.RIGID
@@ -107,7 +107,8 @@ class _Search:
         if start is recipe.Start.AUTO and clear:
             return self.chosen(names, poses)
         names, poses = self.best_of(names, poses, *self.refined(batch, cover, REFINED))
-        if self.agreement(poses) < SURE:  # partial views may not share their centres: try every place, too
+        # partial views may not share their centres: try every place, too
+        if self.agreement(poses) < SURE and bool((mass(self.images[1]) > 0).any()):
             glance = self.batch(GLANCED).scan(self.everywhere())
             better = batch.scan(glance.matrices[np.argsort(glance.scores, kind="stable")[:ROTATIONS]])
             names, poses = self.best_of(names, poses, *self.refined(batch, better, SIFTED))
@@ -199,6 +200,21 @@ class _Search:
             Candidate(name, float(score), float(overlap), _degrees(m))
             for name, score, overlap, m in zip(names, poses.scores, poses.overlaps, matrices, strict=True)
         )
+
+
+def _shown(image: LevelImage, spacing_mm: float) -> LevelImage:
+    """The image, if enough of it counts to search by.
+
+    Raises:
+        RegistrationError: when its mask leaves next to nothing at the search's resolution.
+    """
+    left = image.volume[0].numel() if image.mask is None else int(image.mask.sum())
+    if left < LEAST:
+        raise RegistrationError(
+            f"only {left} voxels of an image are left to compare at {spacing_mm:.3g} mm, where the search looks, "
+            f"{LEAST} are needed; use larger masks, or --start header"
+        )
+    return image
 
 
 def _carrying(linear: FloatArray, point: tuple[float, ...], to: tuple[float, ...]) -> FloatArray:

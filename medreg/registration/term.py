@@ -53,7 +53,8 @@ class Term:
 
     def __init__(self, samples: Samples, moving: LevelImage, measure: Measure, weight: float = 1.0) -> None:
         self.samples, self.moving, self.measure, self.weight = samples, moving, measure, weight
-        self.reach = min(1.0, moving.grid.volume / samples.view)
+        counted = moving.grid.volume * (1.0 if moving.mask is None else float(moving.mask.float().mean()))
+        self.reach = min(1.0, max(counted, moving.grid.voxel_volume) / samples.view)
         self.mask = None if moving.mask is None else moving.mask.to(moving.volume.dtype)
 
     def bend(self, matrix: FloatArray, rows: int) -> Bend:
@@ -100,7 +101,7 @@ class Term:
     def overlap(self, counts: Tensor) -> float:
         """The share of the samples that count (N,), of as many as the other image has room for: 0 to 1.
 
-        A slab that lies in a whole head has an overlap of 1, whichever of the two is fixed.
+        A slab that lies in a whole head has an overlap of 1, whichever of the two is fixed; and so has a mask's inside.
         """
         return min(1.0, float(counts.float().mean()) / self.reach)
 

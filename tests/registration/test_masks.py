@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from medreg.errors import RegistrationError
 from medreg.image import MedImage
 from medreg.registration.pairwise import register
 from medreg.registration.recipe import Recipe
@@ -83,3 +84,22 @@ def test_both_masks_together_find_the_motion(fixed, moved_head, truths, furthest
     result = register(fixed, moving, Recipe(transform="rigid"), fixed_mask=box(fixed), moving_mask=box(moving))
     assert furthest(result.transform, truths[Kind.RIGID]) < 0.5  # mm
     assert result.stages[-1].samples < 0.4 * fixed.data.numel()
+
+
+@pytest.mark.parametrize("which", ["fixed", "moving"])
+def test_a_small_mask_on_one_side_alone_takes_no_freedom_away(fixed, moved_head, truths, furthest, which):
+    images = {"fixed": fixed, "moving": moved_head(truths[Kind.AFFINE])}
+    keep = torch.zeros_like(images[which].data)
+    keep[(slice(None), *(slice(int(0.27 * n), int(0.75 * n)) for n in keep.shape[1:]))] = 1
+    assert 0.08 < float(keep.mean()) < 0.15
+    result = register(**images, **{f"{which}_mask": images[which].with_data(keep)})
+    assert result.fallback is None
+    assert furthest(result.transform, truths[Kind.AFFINE]) < 0.8  # mm, a fifth of a voxel, extrapolated to the skin
+
+
+def test_a_mask_that_leaves_nothing_at_the_searchs_level_is_told(fixed, moved_head, truths):
+    moving = moved_head(truths[Kind.RIGID])
+    keep = torch.zeros_like(moving.data)
+    keep[0, 20:23, 20:23, 20:23] = 1
+    with pytest.raises(RegistrationError, match="voxels of an image are left to compare at .* where the search looks"):
+        register(fixed, moving, moving_mask=moving.with_data(keep))

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from medreg.registration.rotations import angles_between, from_quaternions, in_plane, super_fibonacci
+from medreg.registration.rotations import from_quaternions, in_plane, super_fibonacci
+
+
+def angles_between(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(A, B) degrees by which each of (A, D, D) rotations differs from each of (B, D, D)."""
+    trace = np.einsum("aij,bij->ab", first, second)
+    cosine = (trace - 1) / 2 if first.shape[-1] == 3 else trace / 2
+    return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1, 1))), dtype=np.float64)
 
 
 def furthest(cover: np.ndarray, count: int) -> float:

@@ -42,7 +42,7 @@ def test_a_stage_records_every_step_and_evaluation(fixed, moved_head, truths, mo
     assert record.steps[0].step_mm == 0
     assert {(s.level, s.spacing_mm, s.kind) for s in record.steps} == {(0, 8.0, "rigid")}
     assert (record.samples, record.kind) == (5000, "rigid")
-    assert result.value == record.steps[-1].value < record.steps[0].value
+    assert result.best.evaluation.value == record.steps[-1].value < record.steps[0].value
     assert result.overlap == record.steps[-1].overlap
     assert record.evaluations == len(evaluations)
 
