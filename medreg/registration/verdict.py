@@ -16,7 +16,7 @@ from itertools import product
 
 import numpy as np
 
-from medreg.geometry.affine import derivative_at
+from medreg.geometry.affine import derivative_at, invert
 from medreg.optimise.record import Outcome
 from medreg.registration.batch import Batch
 from medreg.registration.contrast import threshold
@@ -111,27 +111,36 @@ def agreement_of(fixed: LevelImage, moving: LevelImage, matrix: FloatArray, seed
         The largest ratio of the four classes, but no more than 1 where most classes fit better at one of the nearby
         poses; NaN where none has samples and structure enough.
     """
+    if moving.grid.volume < fixed.grid.volume:  # samples of the smaller view: all of them can be seen
+        fixed, moving, matrix = moving, fixed, invert(matrix)
+    if (fixed.volume[0].numel() if fixed.mask is None else int(fixed.mask.sum())) < LEAST:
+        return float("nan")
     fixed, moving = gray(fixed), gray(moving)
     centre = fixed.grid.centre
     samples = draw(fixed.volume, fixed.grid, 20 * SAMPLES, centre, seed, Placement.CENTRES, fixed.mask)
-    there = sample_with_gradient(moving.volume, Batch(samples, moving, BINS).index(matrix[None])[0].T)
-    if not bool(there.inside.any()):
+    index = Batch(samples, moving, BINS).index(matrix[None])[0].T
+    there = sample_with_gradient(moving.volume, index)
+    inside = there.inside
+    if moving.mask is not None:
+        inside = inside & (sample_with_gradient(moving.mask.to(index.dtype), index).values[0] >= 0.5)
+    if not bool(inside.any()):
         return float("nan")
     mine, theirs = samples.values[0], there.values[0]
-    bright = mine > threshold(mine), theirs > threshold(theirs[there.inside])
+    bright = mine > threshold(mine), theirs > threshold(theirs[inside])
     poses = np.concatenate([matrix[None], _around(matrix, centre, samples.radius, seed)])
     ratios: list[float] = []
     best: list[bool] = []
     for sort in product((True, False), repeat=2):
-        both = (bright[0] == sort[0]) & (bright[1] == sort[1]) & there.inside
+        both = (bright[0] == sort[0]) & (bright[1] == sort[1]) & inside
         chosen = both.nonzero().squeeze(1)
-        if len(chosen) < max(LEAST, SHARE * float(there.inside.sum())):
+        if len(chosen) < max(LEAST, SHARE * float(inside.sum())):
             continue
         chosen = chosen[:: max(1, len(chosen) // SAMPLES)]
         inner = replace(samples, values=samples.values[:, chosen], homogeneous=samples.homogeneous[chosen])
         shared = -Batch(inner, moving, BINS).at(poses).scores
-        if max(shared[0], shared[1:].mean()) > STRUCTURE:
-            ratios.append(float(shared[0] / max(shared[1:].mean(), STRUCTURE)))
+        least = max(STRUCTURE, (BINS - 1) / len(chosen))  # what chance lends to few samples
+        if max(shared[0], shared[1:].mean()) > least:
+            ratios.append(float(shared[0] / max(shared[1:].mean(), least)))
             best.append(shared[0] > shared[1:].max())
     if not ratios:
         return float("nan")
