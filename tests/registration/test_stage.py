@@ -43,7 +43,7 @@ def test_a_stage_records_every_step_and_evaluation(fixed, moved_head, truths, mo
     assert {(s.level, s.spacing_mm, s.kind) for s in record.steps} == {(0, 8.0, "rigid")}
     assert (record.samples, record.kind) == (5000, "rigid")
     assert result.best.evaluation.value == record.steps[-1].value < record.steps[0].value
-    assert result.overlap == record.steps[-1].overlap
+    assert result.best.evaluation.overlap == record.steps[-1].overlap
     assert record.evaluations == len(evaluations)
 
 
