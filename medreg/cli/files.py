@@ -44,7 +44,7 @@ def read_inputs(
     """Read the images and masks of a run by their roles; the images are checked to be registrable, in one unit.
 
     Args:
-        files: by role: "fixed", "moving", "fixed_mask", "moving_mask", "fixed_exclude", "moving_exclude".
+        files: by role: "fixed", "moving", and what lies beside them, such as "fixed_mask" or "moving_labels".
         volume: which volume of a series; single images beside it are as they are.
         spacings: mm by "fixed" and "moving", of pictures whose files do not say.
 

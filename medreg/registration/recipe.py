@@ -203,7 +203,7 @@ class Level(_Value):
 
     Attributes:
         spacing_mm: both images are mean-pooled to about this spacing (never below their own).
-        samples: voxels of the fixed image that are compared.
+        samples: voxels of the fixed image that are compared; in a symmetric run as many of the moving image, too.
         steps: most steps at this level.
         tolerance_mm: a step that moves no parameter by more than this ends the level.
     """

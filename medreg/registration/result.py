@@ -19,7 +19,8 @@ class Candidate:
     Attributes:
         name: "header", "centre of mass", "centre of view", "principal axes N", "search" or "given".
         value: negative mutual information times overlap at a coarse level, nats; lower is better.
-        overlap: fraction of the smaller image's samples that lie inside the other.
+        overlap: fraction of the samples of the image with the smaller field of view that lie inside the other; of the
+            fixed image where both are about as large.
         degrees: by how much it turns.
     """
 
