@@ -100,7 +100,7 @@ class _Search:
         if start in (recipe.Start.HEADER, recipe.Start.CENTRE):
             return self.chosen(names, batch.scan(matrices))
         poses = batch.descend(matrices, self.kind, GUESSED)
-        if start is recipe.Start.MOMENTS or self.kind is Kind.TRANSLATION:
+        if start is recipe.Start.MOMENTS:
             return self.chosen(names, poses)
         cover = batch.scan(self.cover())
         clear = poses.scores.min() < CLEAR * cover.scores.min() and self.agreement(poses) >= SURE
@@ -171,7 +171,9 @@ class _Search:
         return far, [near[0]] * len(far)
 
     def cover(self) -> FloatArray:
-        """(K, D+1, D+1) all rotations, and scales in 2D, about the centres of mass."""
+        """(K, D+1, D+1) all rotations, and scales in 2D, about the centres of mass; of translations the one."""
+        if self.kind is Kind.TRANSLATION:
+            return self.placed(np.eye(self.d))[None]
         turns = super_fibonacci(ROTATIONS) if self.d == 3 else in_plane(ANGLES)
         return np.stack([self.placed(scale * turn) for scale in self.scales for turn in turns])
 
@@ -212,7 +214,7 @@ def _shown(image: LevelImage, spacing_mm: float) -> LevelImage:
     if left < LEAST:
         raise RegistrationError(
             f"only {left} voxels of an image are left to compare at {spacing_mm:.3g} mm, where the search looks, "
-            f"{LEAST} are needed; use larger masks, or --start header"
+            f"{LEAST} are needed; use larger masks or images"
         )
     return image
 

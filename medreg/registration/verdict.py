@@ -84,14 +84,17 @@ def judge(fixed: LevelImage, moving: LevelImage, matrix: FloatArray, outcome: Ou
             )
         )
     agreement = agreement_of(fixed, moving, matrix, seed)
-    said = f"inside their outlines the images share {agreement:.2f} times the information of nearby poses"
+    said = "inside their outlines the images agree no better here than at nearby poses"
+    if agreement > 1:
+        said = f"inside their outlines the images share {agreement:.2f} times the information of nearby poses"
     if np.isnan(agreement):
         doubts.append(
             (Standing.SUSPECT, "inside their outlines the images show no structure to judge by; look at the result")
         )
     elif agreement < SURE:
         standing = Standing.FAILED if agreement < DOUBTED else Standing.SUSPECT
-        doubts.append((standing, f"{said}, wanted {SURE:g}; look at the result, try --start search or a mask"))
+        wanted = f", wanted {SURE:g}" if agreement > 1 else ""
+        doubts.append((standing, f"{said}{wanted}; look at the result, try --start search or a mask"))
     if not doubts:
         return Verdict(Standing.OK, (said,), agreement)
     worst = max((standing for standing, _ in doubts), key=list(Standing).index)
