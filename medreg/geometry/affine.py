@@ -142,6 +142,15 @@ def rotation_log(rotation: FloatArray) -> FloatArray:
     return result
 
 
+def nearest_rotation(linear: FloatArray) -> FloatArray:
+    """The rotation nearest to a D x D map of positive determinant.
+
+    It is that of the polar decomposition (Higham 1986, doi:10.1137/0907079).
+    """
+    u, _, vt = np.linalg.svd(linear)
+    return np.asarray(u @ vt, dtype=np.float64)
+
+
 ROOTED = 150.0
 """Degrees up to which a homography's square root is well conditioned."""
 
@@ -163,8 +172,7 @@ def halves(matrix: FloatArray, centre: tuple[float, ...] | None = None) -> tuple
     d = len(matrix) - 1
     projective = bool(matrix[d, :d].any())
     about = np.zeros(d) if centre is None or not projective else np.array(centre)
-    u, _, vt = np.linalg.svd(derivative_at(matrix, about))
-    rotation = u @ vt
+    rotation = nearest_rotation(derivative_at(matrix, about))
     if projective and abs(axis_angle(rotation)[1]) < ROOTED:
         root = square_root(matrix)
         return root, root

@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medreg.metric.mutual_information import Binning
+from medreg.metric.mutual_information import TINY, Binning
 from medreg.registration.levels import LevelImage
 from medreg.registration.samples import Samples
-from medreg.sample import sample_with_gradient
 from medreg.sample.sharing import points_at_once, shared
 from medreg.transform.generators import about, exponential, generators
 from medreg.transform.kind import Kind
@@ -24,8 +23,6 @@ IntArray = NDArray[np.int64] | NDArray[np.bool_]
 
 Rounds = Sequence[tuple[int, int]]
 """How many of the best poses go on, and for how many steps; the first round takes all."""
-
-TINY = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,11 +150,8 @@ class Batch:
         """The moving values at all poses, each spread over the two bins that it lies between."""
         poses, bins, d = len(matrices), self.bins, self.moving.grid.dimension
         index = self.index(matrices).transpose(1, 2).reshape(-1, d)
-        sampled = sample_with_gradient(self.moving.volume, index)
-        inside = sampled.inside
-        if self.moving.mask is not None:
-            inside = inside & (sample_with_gradient(self.moving.mask.float(), index).values[0] >= 0.5)
-        weight = inside.to(sampled.values.dtype)
+        sampled = self.moving.at(index)
+        weight = sampled.inside.to(sampled.values.dtype)
         coordinate = self.binning.coordinate(sampled.values[0])
         low = coordinate.int()
         t = coordinate - low

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from medreg.geometry.affine import nearest_rotation
 from medreg.metric.gradient_fields import gradient_directions
 from medreg.metric.self_similarity import self_similarity
 from medreg.registration import recipe
@@ -26,9 +27,8 @@ def features(metric: recipe.SingleMetric, image: LevelImage, turn: FloatArray, s
         step_mm: the level's spacing, at which neighbours are compared.
     """
     if isinstance(metric, recipe.GradientFields):
-        u, _, vt = np.linalg.svd(turn)
         across = np.linalg.inv(np.array(image.grid.direction)).T  # per-axis slopes -> world
-        back = torch.as_tensor((u @ vt).T @ across, dtype=image.volume.dtype, device=image.volume.device)
+        back = torch.as_tensor(nearest_rotation(turn).T @ across, dtype=image.volume.dtype, device=image.volume.device)
         each = [gradient_directions(channel[None], image.grid.spacing) for channel in image.volume]
         volume = torch.stack(each).mean(0) if len(each) > 1 else each[0]
         turned = torch.tensordot(back, volume, 1)

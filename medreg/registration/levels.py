@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from medreg.geometry.grid import Grid
 from medreg.registration import recipe
 from medreg.registration.measures import is_histogram
 from medreg.registration.recipe import Level
+from medreg.sample import Sampled, sample_with_gradient
 from medreg.sample.binomial import binomial
 from medreg.sample.pyramid import factors_of, level_of
 
@@ -52,6 +54,19 @@ class LevelImage:
     volume: Tensor
     mask: Tensor | None
     grid: Grid
+
+    @cached_property
+    def _counting(self) -> Tensor | None:
+        """The mask in the volume's type, so that it can be interpolated."""
+        return None if self.mask is None else self.mask.to(self.volume.dtype)
+
+    def at(self, index: Tensor) -> Sampled:
+        """Values and index gradients at indices (N, D); inside is what lies in the image and in its mask."""
+        sampled = sample_with_gradient(self.volume, index)
+        if self._counting is None:
+            return sampled
+        share = sample_with_gradient(self._counting, index).values[0]
+        return sampled._replace(inside=sampled.inside & (share >= 0.5))
 
 
 class Pyramid:

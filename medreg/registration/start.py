@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medreg.errors import RegistrationError
-from medreg.geometry.affine import axis_angle, homogeneous, invert
+from medreg.geometry.affine import axis_angle, homogeneous, invert, nearest_rotation
 from medreg.registration import recipe
 from medreg.registration.batch import Batch, Poses, Rounds
 from medreg.registration.level import Side
@@ -47,7 +47,6 @@ ROTATIONS, ANGLES = 1000, 72
 
 SCALES = (0.5, 0.63, 0.8, 1.0, 1.25, 1.6, 2.0)
 """That a search in 2D tries, where the asked transform may scale."""
-
 
 PLACES, GLANCED, SIFTED = 300, 300, ((96, 4), (32, 4), (8, 4))
 """Where the smaller image is put when every place is tried; the samples of a first glance; the rounds after it."""
@@ -226,5 +225,4 @@ def _carrying(linear: FloatArray, point: tuple[float, ...], to: tuple[float, ...
 
 def _degrees(matrix: FloatArray) -> float:
     """By how much a matrix turns."""
-    u, _, vt = np.linalg.svd(matrix[:-1, :-1])
-    return abs(axis_angle(u @ vt)[1])
+    return abs(axis_angle(nearest_rotation(matrix[:-1, :-1]))[1])

@@ -17,7 +17,6 @@ from torch import Tensor
 from medreg.metric.measure import Measure
 from medreg.registration.levels import LevelImage
 from medreg.registration.samples import Samples
-from medreg.sample import sample_with_gradient
 from medreg.sample.sharing import points_at_once, shared
 from medreg.types import FloatArray
 
@@ -55,7 +54,6 @@ class Term:
         self.samples, self.moving, self.measure, self.weight = samples, moving, measure, weight
         counted = moving.grid.volume * (1.0 if moving.mask is None else float(moving.mask.float().mean()))
         self.reach = min(1.0, max(counted, moving.grid.voxel_volume) / samples.view)
-        self.mask = None if moving.mask is None else moving.mask.to(moving.volume.dtype)
 
     def bend(self, matrix: FloatArray, rows: int) -> Bend:
         """The metric at `matrix`, by the first `rows` rows of what may act before it: D, or D + 1 for a homography."""
@@ -92,11 +90,8 @@ class Term:
 
     def _sample(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Moving values (C, N), their index gradients (C, D, N), and (N,) bool: inside the image and its mask."""
-        sampled = sample_with_gradient(self.moving.volume, index)
-        counts = sampled.inside
-        if self.mask is not None:
-            counts = counts & (sample_with_gradient(self.mask, index).values[0] >= 0.5)
-        return sampled.values, sampled.gradients.mT, counts
+        sampled = self.moving.at(index)
+        return sampled.values, sampled.gradients.mT, sampled.inside
 
     def overlap(self, counts: Tensor) -> float:
         """The share of the samples that count (N,), of as many as the other image has room for: 0 to 1.

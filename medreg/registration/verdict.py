@@ -23,7 +23,6 @@ from medreg.registration.contrast import threshold
 from medreg.registration.levels import LevelImage
 from medreg.registration.moments import gray
 from medreg.registration.samples import Placement, draw
-from medreg.sample import sample_with_gradient
 from medreg.transform.generators import about, exponential, generators
 from medreg.transform.kind import Kind
 from medreg.types import FloatArray
@@ -122,10 +121,8 @@ def agreement_of(fixed: LevelImage, moving: LevelImage, matrix: FloatArray, seed
     centre = fixed.grid.centre
     samples = draw(fixed.volume, fixed.grid, 20 * SAMPLES, centre, seed, Placement.CENTRES, fixed.mask)
     index = Batch(samples, moving, BINS).index(matrix[None])[0].T
-    there = sample_with_gradient(moving.volume, index)
+    there = moving.at(index)
     inside = there.inside
-    if moving.mask is not None:
-        inside = inside & (sample_with_gradient(moving.mask.to(index.dtype), index).values[0] >= 0.5)
     if not bool(inside.any()):
         return float("nan")
     mine, theirs = samples.values[0], there.values[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medreg.geometry.affine import derivative_at, homogeneous, map_points
+from medreg.geometry.affine import derivative_at, homogeneous, map_points, nearest_rotation
 from medreg.transform.kind import Kind
 from medreg.types import FloatArray
 
@@ -12,9 +12,8 @@ from medreg.types import FloatArray
 def nearest(kind: Kind, matrix: FloatArray, centre: tuple[float, ...]) -> FloatArray:
     """The matrix of the family that carries `centre` to the same point and is nearest to `matrix` about it.
 
-    The linear part is replaced by the rotation of its polar decomposition (the nearest one, Higham 1986,
-    doi:10.1137/0907079), by that times the mean scale, or by the identity. What lies in the family already stays as it
-    is, to rounding.
+    The linear part is replaced by its nearest rotation, by that times the mean scale, or by the identity. What lies in
+    the family already stays as it is, to rounding.
 
     Args:
         kind: the family wanted.
@@ -26,10 +25,10 @@ def nearest(kind: Kind, matrix: FloatArray, centre: tuple[float, ...]) -> FloatA
     point = np.array([centre])
     linear = derivative_at(matrix, point[0])
     if kind is not Kind.AFFINE:
-        u, scales, vt = np.linalg.svd(linear)
+        turn = nearest_rotation(linear)
         linear = {
             Kind.TRANSLATION: np.eye(len(linear)),
-            Kind.RIGID: u @ vt,
-            Kind.SIMILARITY: u @ vt * float(np.prod(scales)) ** (1 / len(scales)),
+            Kind.RIGID: turn,
+            Kind.SIMILARITY: turn * float(np.linalg.det(linear)) ** (1 / len(linear)),
         }[kind]
     return homogeneous(linear, (map_points(matrix, point) - point @ linear.T)[0])
