@@ -20,6 +20,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from medreg.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from medreg.errors import MedregError, MedregWarning
     from medreg.geometry.grid import Grid
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     from medreg.sample import CubicBSpline, Edge, Fill, Linear, Nearest, WindowedSinc, resample
     from medreg.transform.homography import Homography
     from medreg.transform.linear import LinearTransform
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "CubicBSpline": "medreg.sample",

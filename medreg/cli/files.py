@@ -12,8 +12,9 @@ import numpy as np
 
 from medreg.errors import UsageError, WriteError
 from medreg.geometry.grid import Grid
-from medreg.io.ahead import Ahead, read_files
+from medreg.io.ahead import Ahead, Wanted, read_files
 from medreg.io.content import KIND_OF_SUFFIX, suffix_of
+from medreg.io.dicom.choice import Choice
 from medreg.io.image import Written, write_image
 from medreg.io.registrable import check_mask, check_registrable
 from medreg.io.spacing import common_unit, in_place_of, with_spacing
@@ -39,19 +40,24 @@ _WRITTEN_AS = {
 
 
 def read_inputs(
-    files: Mapping[str, Path], volume: int | Literal["mean"] | None, spacings: Mapping[str, float | Sequence[float]]
+    files: Mapping[str, Path],
+    choices: Mapping[str, Choice],
+    volume: int | Literal["mean"] | None,
+    spacings: Mapping[str, float | Sequence[float]],
 ) -> dict[str, Ahead]:
     """Read the images and masks of a run by their roles; the images are checked to be registrable, in one unit.
 
     Args:
         files: by role: "fixed", "moving", and what lies beside them, such as "fixed_mask" or "moving_labels".
+        choices: which DICOM image, by "fixed" and "moving".
         volume: which volume of a series; single images beside it are as they are.
         spacings: mm by "fixed" and "moving", of pictures whose files do not say.
 
     Raises:
         MedregError: see `read_stored`, `select_volume`, `check_registrable`, `with_spacing`, `common_unit`.
     """
-    read = dict(zip(files, read_files(list(files.values())), strict=True))
+    asked = [Wanted(path, choices.get(role), f"--{role}-series") for role, path in files.items()]
+    read = dict(zip(files, read_files(asked), strict=True))
     wanted = Mean() if volume == "mean" else volume
     if wanted is not None and all(ahead.image.frames == 1 for ahead in read.values()) and wanted != 0:
         raise UsageError(f"--volume {volume}: none of the images is a 4D series; leave --volume out")

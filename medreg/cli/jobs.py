@@ -11,6 +11,7 @@ from typing import Any
 
 from medreg.errors import ReadError, RecipeError, UsageError
 from medreg.io.content import suffix_of
+from medreg.io.dicom.choice import Choice, Uneven
 from medreg.io.failing import missing_file
 from medreg.registration.recipe import Job, Start, job_from
 
@@ -34,6 +35,7 @@ class Asked:
         job: device, threads, volume and the recipe.
         files: what to read, by role: "fixed" and "moving", and masks and label maps where files are given.
         out: the folder of the outputs.
+        choices: which image of a DICOM folder, by "fixed" and "moving".
         sha256: of the inputs by role, and of the "initial" transform, as a `run.json` recorded them; empty for other
             files of settings.
     """
@@ -41,6 +43,7 @@ class Asked:
     job: Job
     files: Mapping[str, Path]
     out: Path
+    choices: Mapping[str, Choice] = field(default_factory=dict)
     sha256: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -74,11 +77,15 @@ def job_for(config: Path | None, **flags: Any) -> Asked:
     if job.initial is not None and not job.initial.exists():
         raise _missing_start(job.initial)
     out = job.out or Path(f"{stem_of(files['moving'])}_to_{stem_of(files['fixed'])}")
-    return Asked(job, files, out, sha256)
+    uneven = Uneven(job.uneven)
+    choices = {"fixed": Choice(job.fixed_series, uneven), "moving": Choice(job.moving_series, uneven)}
+    return Asked(job, files, out, choices, sha256)
 
 
 def stem_of(path: Path) -> str:
-    """The file's name without its suffix, ".nii.gz" counting as one."""
+    """The file's name without its suffix, ".nii.gz" counting as one; a folder's whole name."""
+    if path.is_dir():
+        return path.resolve().name
     return path.name[: len(path.name) - len(suffix_of(path))] or path.name
 
 
@@ -100,7 +107,7 @@ def _load(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     for holder in (mapping, mapping.get("recipe")):
         if isinstance(holder, dict) and isinstance(holder.get("start"), str) and holder["start"] not in set(Start):
             mapping["initial"] = holder.pop("start")
-    for name in (*_ROLES, "initial", "out"):
+    for name in (*_ROLES, "initial", "out", "dicom_out"):
         if isinstance(mapping.get(name), str) and not (name.endswith("_mask") and mapping[name] == "auto"):
             mapping[name] = str(path.parent / Path(mapping[name]).expanduser())
     return mapping, checksums

@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from medreg.cli.apply import apply
+from medreg.cli.convert import convert
 from medreg.cli.failing import TERMINATED
 from medreg.cli.info import info
 from medreg.cli.register import register
@@ -24,15 +25,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # its tables cut long names short, and take [brackets] for markup
 )
-for verb in (register, apply, stitch, info):
+for verb in (register, apply, convert, stitch, info):
     app.command()(verb)
 
 
 def _show_version(asked: bool) -> None:  # the shape of typer's callbacks
     if asked:
-        from medreg.report.versions import own_version
+        from medreg.version import __version__
 
-        typer.echo(f"medreg {own_version()}")
+        typer.echo(f"medreg {__version__}")
         raise typer.Exit
 
 

@@ -35,3 +35,16 @@ Outside = Annotated[
     str | None,
     typer.Option("--outside", metavar="VALUE|edge", help="For voxels that the image does not reach (default: 0)."),
 ]
+Series = Annotated[
+    str | None,
+    typer.Option(
+        "--series",
+        metavar="N|UID|TEXT",
+        help="Which image of a DICOM folder: number, UID or a piece of its description.",
+    ),
+]
+_UNEVEN = typer.Option(
+    "--uneven", help="DICOM slices whose distances differ: refuse them (the default), or resample onto an even grid."
+)
+Uneven = Annotated[Literal["refuse", "resample"], _UNEVEN]
+UnevenOrNone = Annotated[Literal["refuse", "resample"] | None, _UNEVEN]

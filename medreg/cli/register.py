@@ -8,7 +8,18 @@ from typing import Annotated, Literal
 import typer
 
 from medreg.cli.failing import reported
-from medreg.cli.options import Device, InterpolationName, Json, Outside, Overwrite, Quiet, SpacingText, Threads, Verbose
+from medreg.cli.options import (
+    Device,
+    InterpolationName,
+    Json,
+    Outside,
+    Overwrite,
+    Quiet,
+    SpacingText,
+    Threads,
+    UnevenOrNone,
+    Verbose,
+)
 
 
 @reported
@@ -102,6 +113,27 @@ def register(
     volume: Annotated[
         str | None, typer.Option("--volume", metavar="N|mean", help="Which volume of a 4D series, counted from 0.")
     ] = None,
+    fixed_series: Annotated[
+        str | None,
+        typer.Option(
+            "--fixed-series", metavar="N|UID|TEXT", help="Which image of a DICOM folder; `medreg info` lists them."
+        ),
+    ] = None,
+    moving_series: Annotated[
+        str | None, typer.Option("--moving-series", metavar="N|UID|TEXT", help="The same of the moving image.")
+    ] = None,
+    uneven: UnevenOrNone = None,
+    dicom_out: Annotated[
+        Path | None,
+        typer.Option(
+            "--dicom-out",
+            metavar="FOLDER",
+            help="Write the moved image as a DICOM series, too, with a Spatial Registration object.",
+        ),
+    ] = None,
+    keep_identifiers: Annotated[
+        bool | None, typer.Option("--keep-identifiers", help="Name the patients of DICOM images in run.json.")
+    ] = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -111,7 +143,8 @@ def register(
 
     Writes moved.nii.gz, transform.tfm (transform.json for a homography) and run.json into a folder.
 
-    Images: NIfTI, MGZ, NRRD, MetaImage, PNG, JPEG, TIFF, BMP. Both may also be named in --config.
+    Images: DICOM (a file, folder, DICOMDIR or zip), NIfTI, MGZ, NRRD, MetaImage, PNG, JPEG, TIFF, BMP. Both may also be
+    named in --config.
     """
     from medreg.cli.jobs import job_for
     from medreg.cli.outside import outside_value
@@ -145,6 +178,11 @@ def register(
         seed=seed,
         interpolation=interpolation,
         outside=None if outside is None else outside_value(outside),
+        fixed_series=fixed_series,
+        moving_series=moving_series,
+        uneven=uneven,
+        dicom_out=dicom_out,
+        keep_identifiers=keep_identifiers or None,
         volume=number if number is None or isinstance(number, int) else "mean",
     )
     screen.show(run(asked, screen, overwrite=overwrite))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
 from medreg.cli.clock import Clock
+from medreg.cli.dicom_out import DicomFolder, check_dicom_out, write_dicom_out
 from medreg.cli.files import read_inputs, write_moved
 from medreg.cli.folder import RECORD, OutputFolder
 from medreg.cli.jobs import Asked
@@ -20,6 +22,7 @@ from medreg.errors import MedregWarning, TransformError
 from medreg.geometry.affine import derivative_at
 from medreg.geometry.grid import Grid
 from medreg.io.ahead import Ahead, clerk
+from medreg.io.dicom.origin import origin_of
 from medreg.io.transforms import read_transform, transform_name, write_transform
 from medreg.registration.recipe import Job
 from medreg.transform.kind import Kind
@@ -35,8 +38,11 @@ def run(asked: Asked, screen: Screen, *, overwrite: bool) -> dict[str, Any]:
     clock, job, files = Clock(), asked.job, asked.files
     initial = None if job.initial is None else read_transform(job.initial)
     start_sha256 = None if job.initial is None else hashlib.sha256(job.initial.read_bytes()).hexdigest()
-    with OutputFolder(asked.out, overwrite=overwrite) as folder, clerk() as beside, collected() as texts:
-        reading = beside.submit(read_inputs, files, job.volume, job.spacings)
+    with ExitStack() as open_, collected() as texts:
+        folder = open_.enter_context(OutputFolder(asked.out, overwrite=overwrite))
+        dicom = None if job.dicom_out is None else open_.enter_context(DicomFolder(job.dicom_out, overwrite=overwrite))
+        beside = open_.enter_context(clerk())
+        reading = beside.submit(read_inputs, files, asked.choices, job.volume, job.spacings)
         with screen.progress(files["moving"], files["fixed"]) as watch:
             with importing_torch():
                 from medreg.cli import engine  # imports torch, while the clerk reads
@@ -48,6 +54,12 @@ def run(asked: Asked, screen: Screen, *, overwrite: bool) -> dict[str, Any]:
             if initial is not None:
                 _compare(str(job.initial), asked.sha256.get("initial"), start_sha256)
                 _check_start(initial, job, inputs["fixed"].image.grid)
+            if dicom is not None:
+                check_dicom_out(
+                    inputs["fixed"].image,
+                    inputs["moving"].image,
+                    linear=job.recipe.transform is not Kind.HOMOGRAPHY,
+                )
             images = {role: engine.image_on(device, ahead.image) for role, ahead in inputs.items()}
             clock.lap("read")
             masks = {role: engine.counting(images, role, getattr(job, f"{role}_mask")) for role in ("fixed", "moving")}
@@ -68,18 +80,38 @@ def run(asked: Asked, screen: Screen, *, overwrite: bool) -> dict[str, Any]:
         moved = engine.moved_onto(images["moving"], fixed.grid, matrix, job.recipe.interpolation, job.recipe.outside)
         clock.lap("resample")
         writing = beside.submit(write_moved, moved, folder.inside, files["fixed"], fixed.grid, fixed.metadata)
+        deriving = None
+        if dicom is not None:
+            deriving = beside.submit(write_dicom_out, moved, dicom.inside, origin_of(fixed.metadata), matrix)
         name = transform_name(matrix)
         write_transform(matrix, folder.inside / name, centre=result.transform.centre)
         from medreg.report.record import Ran, record_of, to_json
 
         written = writing.result()
+        derived = None if deriving is None else {"folder": str(job.dicom_out), **deriving.result()}
         clock.lap("write")
         seconds = {**clock.seconds, "total": clock.total}
         shares = {role: engine.share_of(mask) for role, mask in masks.items() if mask is not None}
         record = record_of(
-            Ran(job, files, asked.out, result, inputs, written, texts, seconds, device, threads, shares, start_sha256)
+            Ran(
+                job,
+                files,
+                asked.out,
+                result,
+                inputs,
+                written,
+                texts,
+                seconds,
+                device,
+                threads,
+                shares,
+                start_sha256,
+                derived,
+            )
         )
         (folder.inside / RECORD).write_text(to_json(record), encoding="utf-8")
+        if dicom is not None:
+            dicom.publish()
         folder.publish()
     return record
 

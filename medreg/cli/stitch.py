@@ -76,13 +76,13 @@ def _stitched(
     from medreg.cli.starting import importing_torch
     from medreg.cli.warned import collected
     from medreg.geometry.grid import Grid
-    from medreg.io.ahead import clerk, read_files
+    from medreg.io.ahead import Wanted, clerk, read_files
     from medreg.io.registrable import check_registrable
     from medreg.report.versions import versions
 
     clock = Clock()
     with clerk() as beside, collected() as warned:
-        reading = beside.submit(read_files, list(files))
+        reading = beside.submit(read_files, [Wanted(path) for path in files])
         with importing_torch():
             from medreg.cli import engine
             from medreg.io.stored import StoredImage

@@ -21,9 +21,26 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from medreg.errors import MedregWarning
+from medreg.io.gzipping import cores
 
 if TYPE_CHECKING:
+    from medreg.io.dicom.choice import Choice
     from medreg.io.stored import StoredImage
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An image to read.
+
+    Attributes:
+        path: a file, or a place of DICOM files.
+        choice: which image of several in DICOM.
+        option: the flag by which that choice is made, for messages.
+    """
+
+    path: Path
+    choice: Choice | None = None
+    option: str = "--series"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +49,7 @@ class Ahead:
 
     Attributes:
         image: what it held.
-        sha256: of the file's bytes, hexadecimal.
+        sha256: of the file's bytes, hexadecimal; of several files of the sorted list of theirs.
         seconds: wall time of reading and hashing.
     """
 
@@ -75,7 +92,7 @@ def clerk() -> Clerk:
     return ThreadClerk()
 
 
-def read_files(paths: Sequence[Path]) -> list[Ahead]:
+def read_files(images: Sequence[Wanted]) -> list[Ahead]:
     """Read and hash all files side by side.
 
     Raises:
@@ -83,20 +100,32 @@ def read_files(paths: Sequence[Path]) -> list[Ahead]:
     """
     from medreg.io import image  # noqa: F401  # once, here: threads that import together wait for each other
 
-    with ThreadPoolExecutor(max(1, len(paths))) as pool:
-        return list(pool.map(_read, paths))
+    with ThreadPoolExecutor(max(1, len(images))) as pool:
+        return list(pool.map(_read, images))
 
 
-def _read(path: Path) -> Ahead:
+def _read(wanted: Wanted) -> Ahead:
     from medreg.io.image import read_stored
 
     start = time.perf_counter()
-    image = read_stored(path)
+    image = read_stored(wanted.path, wanted.choice, wanted.option)
+    files = [Path(file) for file in image.metadata.get("files", (wanted.path,))]
+    return Ahead(image, _checksum(files), time.perf_counter() - start)
+
+
+def _checksum(files: Sequence[Path]) -> str:
+    """Of a file its SHA-256; of several that of their sorted ones, so that no renaming changes it."""
+    with ThreadPoolExecutor(cores()) as pool:
+        each = sorted(pool.map(_sha256, files))
+    return each[0] if len(each) == 1 else hashlib.sha256("".join(each).encode("ascii")).hexdigest()
+
+
+def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
-    return Ahead(image, digest.hexdigest(), time.perf_counter() - start)
+    return digest.hexdigest()
 
 
 class ThreadClerk:

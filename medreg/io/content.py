@@ -24,6 +24,7 @@ class Kind(Enum):
     TIFF = "TIFF"
     BMP = "BMP"
     DICOM = "DICOM"
+    ZIP = "zip"
 
 
 KIND_OF_SUFFIX = {
@@ -83,7 +84,7 @@ def kind_of(head: bytes) -> Kind | None:
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
-    if head[128:132] == b"DICM":
+    if head[128:132] == b"DICM" or _begins_as_dicom(head):
         return Kind.DICOM
     if head[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c"):  # sizeof_hdr = 348
         if len(head) < 348:  # cut short before its magic: its reader says so
@@ -100,8 +101,21 @@ def kind_of(head: bytes) -> Kind | None:
     return None
 
 
+def _begins_as_dicom(head: bytes) -> bool:
+    """Whether the bytes are those of a DICOM data set without preamble: an element of group 8 (or 2) of sane length."""
+    for order in ("little", "big"):
+        group, element = (int.from_bytes(head[k : k + 2], order) for k in (0, 2))
+        if group in (2, 8) and element < 0x0100 and len(head) >= 8:
+            explicit = head[4:6].isalpha() and head[4:6].isupper()
+            length = int.from_bytes(head[6:8] if explicit else head[4:8], order)
+            if length <= 128:
+                return True
+    return False
+
+
 _MAGIC = (
     (b"NRRD00", Kind.NRRD),
+    (b"PK\x03\x04", Kind.ZIP),
     (b"\x89PNG\r\n\x1a\n", Kind.PNG),
     (b"\xff\xd8\xff", Kind.JPEG),
     (b"II*\0", Kind.TIFF),

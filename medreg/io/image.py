@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medreg.errors import MedregError, ReadError, WriteError
+from medreg.errors import MedregError, ReadError, UsageError, WriteError
 from medreg.image import Leading, MedImage
 from medreg.io.atomic import written_beside
 from medreg.io.content import KIND_OF_SUFFIX, PIXEL_KINDS, Kind, head_of, kind_of, known_suffixes, suffix_of
+from medreg.io.dicom.choice import Choice, Uneven
 from medreg.io.encoding import Encoded, Encoding, encode, encoding_for
 from medreg.io.failing import reading, reason
 from medreg.io.pixels import check_picture
@@ -47,27 +48,37 @@ class Written:
         return ", ".join(parts)
 
 
-def read_stored(path: str | Path) -> StoredImage:
-    """Read an image file as numpy, without importing torch.
+def read_stored(path: str | Path, choice: Choice | None = None, option: str = "--series") -> StoredImage:
+    """Read an image file as numpy, without importing torch; or the DICOM series in a folder, a DICOMDIR or a zip.
 
     The format is told from the content, so that a wrong or missing suffix does no harm. See `read_nifti`, `read_mgh`,
-    `read_itk` and `read_picture` for what becomes of each.
+    `read_itk`, `read_picture` and `read_dicom` for what becomes of each.
+
+    Args:
+        path: a file, or a folder of DICOM files.
+        choice: which image of several in DICOM, and what to do with uneven slices.
+        option: the flag by which a person makes that choice, for messages.
 
     Raises:
-        ReadError: missing, a directory, empty, of a kind that medreg does not read, cut short or damaged.
+        ReadError: missing, empty, of a kind that medreg does not read, cut short or damaged.
         GeometryError: a header that describes no place in space.
         ImageError: complex numbers, no voxels, too many axes.
+        UsageError: several images and no choice, or a choice where there is none.
     """
     path = Path(path)
     with reading(path):
         if path.is_dir():
-            raise ReadError(
-                f"{path}: is a directory; medreg reads image files: {known_suffixes()} (a DICOM series: convert it to "
-                ".nii.gz first, for example with dcm2niix)"
-            )
-        if path.stat().st_size == 0:
+            kind = Kind.DICOM
+        elif path.stat().st_size == 0:
             raise ReadError(f"{path}: is empty (0 bytes); the program that wrote it failed, or the disk was full")
-        kind = _readable(path, kind_of(head_of(path)))
+        else:
+            kind = _readable(path, kind_of(head_of(path)))
+    if kind in (Kind.DICOM, Kind.ZIP):
+        from medreg.io.dicom import read_dicom
+
+        return read_dicom(path, choice, option)
+    if choice is not None and choice.series is not None:
+        raise UsageError(f"{path}: is {kind.value}, which holds one image; leave {option} out")
     if kind is Kind.NIFTI:
         from medreg.io.nifti import read_nifti
 
@@ -85,13 +96,17 @@ def read_stored(path: str | Path) -> StoredImage:
     return read_itk(path, kind)
 
 
+def is_dicom_place(path: Path) -> bool:
+    """Whether a path is read as DICOM: a folder, a zip, a DICOMDIR or a DICOM file."""
+    if path.is_dir():
+        return True
+    return path.is_file() and (path.name.upper() == "DICOMDIR" or kind_of(head_of(path)) in (Kind.DICOM, Kind.ZIP))
+
+
 def _readable(path: Path, kind: Kind | None) -> Kind:
     suffix = suffix_of(path)
-    if kind is Kind.DICOM or (kind is None and suffix == ".dcm"):
-        raise ReadError(
-            f"{path}: is a DICOM file, which medreg does not read yet; convert the series to .nii.gz, "
-            "for example with dcm2niix"
-        )
+    if kind is None and (suffix in (".dcm", ".ima") or path.name.upper() == "DICOMDIR"):
+        return Kind.DICOM  # its reader says what is wrong with it
     if kind in (Kind.NIFTI_PAIR, Kind.ANALYZE):
         raise ReadError(
             f"{path}: is one half of a pair of files ({kind.value}); convert it to .nii.gz, for example with nibabel"
@@ -103,18 +118,25 @@ def _readable(path: Path, kind: Kind | None) -> Kind:
             f"{path}: its content is not {KIND_OF_SUFFIX[suffix].value}, whatever its suffix says; it is damaged, cut "
             "short or another kind of file; copy or download it again"
         )
-    raise ReadError(f"{path}: unknown kind of file (suffix {suffix!r}); medreg reads {known_suffixes()}")
+    raise ReadError(f"{path}: unknown kind of file (suffix {suffix!r}); medreg reads DICOM, {known_suffixes()}")
 
 
 def read_image(
-    path: str | Path, volume: int | Mean | None = None, spacing: float | Sequence[float] | None = None
+    path: str | Path,
+    volume: int | Mean | None = None,
+    spacing: float | Sequence[float] | None = None,
+    *,
+    series: int | str | None = None,
+    uneven: Uneven = Uneven.REFUSE,
 ) -> MedImage:
-    """Read an image file as a MedImage; a 4D file as frames, or as the one volume that is asked for.
+    """Read an image file, or a DICOM series, as a MedImage; a 4D one as frames, or as the one volume that is asked for.
 
     Args:
-        path: the file.
+        path: the file; of DICOM also a folder, a DICOMDIR or a zip.
         volume: number from 0, or `Mean()`; None keeps all frames of a series.
         spacing: millimetres between pixels, of a picture whose file does not say: one number, or x, y(, z).
+        series: which DICOM image of several: the number that `medreg info` shows, a UID, or a piece of the description.
+        uneven: what to do with DICOM slices whose distances differ.
 
     Raises:
         ReadError, GeometryError, ImageError: see `read_stored` and `select_volume`.
@@ -130,7 +152,8 @@ def read_image(
         >>> read_image(path).grid == image.grid
         True
     """
-    stored = with_spacing(read_stored(path), spacing)
+    choice = Choice(None if series is None else str(series), uneven)
+    stored = with_spacing(read_stored(path, choice, "series"), spacing)
     return (stored if volume is None else select_volume(stored, volume)).to_image()
 
 

@@ -16,6 +16,8 @@ from medreg.io.gzipping import write_gzip
 from medreg.io.libraries import nibabel
 from medreg.types import FloatArray, VoxelArray
 
+_SCANNER = 1
+"""NIFTI_XFORM_SCANNER_ANAT: where the scanner says that it lies."""
 _ALIGNED = 2
 """NIFTI_XFORM_ALIGNED_ANAT: aligned to another image, what a registered image is."""
 _VECTOR = 1007
@@ -101,7 +103,8 @@ def _keep(
 
 def _set_place(header: Any, grid: Grid, place: Mapping[str, Any]) -> None:
     affine = flip_lps_ras(_three_axes(grid))
-    codes = (int(place.get("sform_code", 0)), int(place.get("qform_code", 0)))
+    scanner = _SCANNER if place.get("format") == "DICOM" and place.get("world") != "picture" else 0
+    codes = (int(place.get("sform_code", scanner)), int(place.get("qform_code", scanner)))
     s_code = codes[0] or codes[1] or _ALIGNED
     header.set_qform(affine, 0)  # for pixdim and qfac, and as what an unused qform says
     header["pixdim"][1 : grid.dimension + 1] = grid.spacing

@@ -283,7 +283,16 @@ class Job(_Value):
     fixed_spacing: Spacing | None = Field(default=None, description="of the fixed image alone")
     moving_spacing: Spacing | None = Field(default=None, description="of the moving image alone")
     volume: int | Literal["mean"] | None = None
+    fixed_series: str | None = Field(
+        default=None, description="which image of a DICOM folder: its number, UID, or a piece of its description"
+    )
+    moving_series: str | None = Field(default=None, description="the same for the moving image")
+    uneven: Literal["refuse", "resample"] = Field(
+        default="refuse", description="DICOM slices whose distances differ: refuse them, or interpolate an even grid"
+    )
     out: Path | None = None
+    dicom_out: Path | None = Field(default=None, description="folder for the moved image as a DICOM series")
+    keep_identifiers: bool = Field(default=False, description="name the patients of DICOM images in run.json")
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: int | None = Field(default=None, ge=1)
     recipe: Recipe = Recipe()
@@ -299,9 +308,10 @@ class Job(_Value):
     @model_validator(mode="before")
     @classmethod
     def _accept_auto(cls, data: Any) -> Any:
-        """A command line gives `auto` as a path."""
-        masks = ("fixed_mask", "moving_mask")
-        return {k: "auto" if k in masks and str(v) == "auto" else v for k, v in data.items()}
+        """A command line gives `auto` as a path, YAML the number of a series as one."""
+        masks, series = ("fixed_mask", "moving_mask"), ("fixed_series", "moving_series")
+        as_text = {k: str(v) for k, v in data.items() if k in series and isinstance(v, int)}
+        return {k: "auto" if k in masks and str(v) == "auto" else v for k, v in data.items()} | as_text
 
     @property
     def spacings(self) -> dict[str, float | tuple[float, ...]]:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medreg.geometry.orientation import orientation_code
+from medreg.io.dicom.origin import origin_of
+from medreg.io.dicom.sidecar import identifiers_of
 from medreg.io.transforms import transform_name
 from medreg.registration.recipe import Several
 from medreg.report.motion import motion_of
@@ -45,6 +47,7 @@ class Ran:
         threads: CPU threads.
         shares: share of the voxels that count, of "fixed" and "moving" where they have masks.
         start_sha256: of the transform that was given as the start.
+        derived: the DICOM series that was written, as the record tells it.
     """
 
     job: Job
@@ -59,6 +62,7 @@ class Ran:
     threads: int
     shares: Mapping[str, float] = field(default_factory=dict)
     start_sha256: str | None = None
+    derived: Mapping[str, Any] | None = None
 
 
 def record_of(ran: Ran) -> dict[str, Any]:
@@ -91,7 +95,7 @@ def record_of(ran: Ran) -> dict[str, Any]:
         "outcome": {"name": result.outcome.value, "advice": result.outcome.advice},
         "levels": [_level(stage, unit) for stage in result.stages],
         "seconds": {**_phases(ran), "total": ran.seconds["total"]},
-        "inputs": {role: _input(path, ran.inputs[role]) for role, path in ran.files.items()},
+        "inputs": {role: _input(path, ran.inputs[role], ran.job) for role, path in ran.files.items()},
         "masks": {role: _mask(ran.job, role, share) for role, share in ran.shares.items()},
         "outputs": {
             "folder": str(ran.out),
@@ -108,6 +112,7 @@ def record_of(ran: Ran) -> dict[str, Any]:
                 + ", fixed -> moving points, "
                 + {"px": "px", "mm": "mm" if world == "picture" else "LPS mm"}[unit],
             },
+            **({} if ran.derived is None else {"dicom": dict(ran.derived)}),
         },
         "warnings": list(ran.warnings),
         "versions": versions(),
@@ -183,8 +188,13 @@ def _level(stage: StageRecord, unit: str) -> dict[str, Any]:
     }
 
 
-def _input(path: Path, ahead: Ahead) -> dict[str, Any]:
+def _input(path: Path, ahead: Ahead, job: Job) -> dict[str, Any]:
+    """One image; of DICOM without what identifies a person, unless that was asked for."""
     image = ahead.image
+    origin = origin_of(image.metadata)
+    dicom = {} if origin is None else {name: image.metadata[name] for name in ("series", "modality", "description")}
+    if origin is not None and job.keep_identifiers:
+        dicom["identifiers"] = identifiers_of(origin.template)
     return {
         "file": str(path),
         "sha256": ahead.sha256,
@@ -194,7 +204,14 @@ def _input(path: Path, ahead: Ahead) -> dict[str, Any]:
         "orientation": orientation_code(np.array(image.grid.direction)),
         "dtype": str(image.metadata.get("stored_dtype", image.array.dtype.name)),
         "seconds": ahead.seconds,
+        **dicom,
     }
+
+
+def _series(ran: Ran, role: str) -> str | None:
+    """The DICOM image that was taken, by its number: a UID would identify a person."""
+    number = ran.inputs[role].image.metadata.get("series")
+    return None if number is None else str(number)
 
 
 def _mask(job: Job, role: str, share: float) -> dict[str, Any]:
@@ -209,6 +226,8 @@ def _job(ran: Ran) -> dict[str, Any]:
         **{f"{role}_mask": "auto" for role in ("fixed", "moving") if getattr(ran.job, f"{role}_mask") == "auto"},
         **({} if ran.job.initial is None else {"initial": str(ran.job.initial.resolve())}),
         **{f"{role}_spacing": spacing for role, spacing in ran.job.spacings.items()},
+        **{f"{role}_series": _series(ran, role) for role in ("fixed", "moving") if _series(ran, role) is not None},
+        **({} if ran.job.uneven == "refuse" else {"uneven": ran.job.uneven}),
         "volume": ran.job.volume,
         "device": ran.device,
         "threads": ran.threads,

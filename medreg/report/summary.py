@@ -59,6 +59,10 @@ def summary(record: Mapping[str, Any], *, detailed: bool = False) -> list[Line]:
     outputs = record["outputs"]
     moved = f"{outputs['moved']['file']} ({outputs['moved']['note']})"
     lines.append(Line("wrote", f"{outputs['folder']}/: {moved}, {outputs['transform']['file']}, run.json"))
+    if "dicom" in outputs:
+        derived = outputs["dicom"]
+        registration = f", {derived['registration']}" if "registration" in derived else ""
+        lines.append(Line("", f"{derived['folder']}/: DICOM series ({derived['note']}){registration}"))
     return [
         *lines,
         Line("", ""),

@@ -23,6 +23,34 @@ def description_lines(image: Mapping[str, Any]) -> list[str]:
     return [str(image["file"]), *(f"  {name:<9}{text}" for name, text in rows.items())]
 
 
+_TITLES = ("", "modality", "description", "series", "files", "size", "spacing mm", "volumes")
+
+
+def series_lines(place: str, listing: Mapping[str, Any]) -> list[str]:
+    """The lines of a listing of DICOM images: a table, with what is odd about an image below its row."""
+    rows = [
+        (
+            str(row["number"]),
+            row["modality"],
+            row["description"] or "-",
+            "-" if row["series_number"] is None else str(row["series_number"]),
+            str(row["files"]),
+            _times(row["size"]),
+            _times(row["spacing"]) or "-",
+            str(row["frames"]),
+        )
+        for row in listing["rows"]
+    ]
+    widths = [max(map(len, column)) for column in zip(_TITLES, *rows, strict=True)]
+    lines = [place]
+    for cells, row in zip([_TITLES, *rows], [None, *listing["rows"]], strict=True):
+        lines.append(("  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))).rstrip())
+        lines += [f"  {'':<{widths[0]}}  ! {note}" for note in (row["notes"] if row else ())]
+    if listing["other_files"]:
+        lines.append(f"  and {listing['other_files']} files that are no DICOM images")
+    return [*lines, *(f"  unreadable: {text}" for text in listing["unreadable"])]
+
+
 def overlap_lines(between: Mapping[str, Any] | None) -> list[str]:
     """The lines of an overlap, as given by `overlap`; none for None."""
     if between is None:

@@ -7,27 +7,14 @@ import sys
 
 import numpy as np
 
-
-def own_version() -> str:
-    """Medreg's version; "unknown" in a source tree that was not installed."""
-    import medreg
-
-    told = getattr(medreg, "__version__", None)
-    if told is not None:
-        return str(told)
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("medreg")
-    except PackageNotFoundError:
-        return "unknown"
+from medreg.version import __version__
 
 
 def versions() -> dict[str, str]:
     """Of medreg, what it computes with, and the machine's system."""
     torch = sys.modules.get("torch")  # there, unless a record is made without registering
     return {
-        "medreg": own_version(),
+        "medreg": __version__,
         "torch": str(getattr(torch, "__version__", "unknown")),
         "numpy": np.__version__,
         "python": platform.python_version(),

@@ -1,0 +1,41 @@
+"""One conversion: read, write, and the sidecar beside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from medreg.cli.files import check_output
+from medreg.cli.warned import collected
+from medreg.errors import WriteError
+from medreg.io.atomic import written_beside
+from medreg.io.content import suffix_of
+from medreg.io.dicom.choice import Choice
+from medreg.io.failing import missing_file
+
+
+def convert_file(image: Path, out: Path, choice: Choice, *, overwrite: bool, identifiers: bool) -> str:
+    """Do it; returns what to tell.
+
+    Raises:
+        MedregError: whatever is wrong with the input or the disk; then nothing is written.
+    """
+    check_output(out, overwrite=overwrite)
+    if not image.exists():
+        raise missing_file(image)
+    sidecar = out.with_name(out.name[: len(out.name) - len(suffix_of(out))] + ".json")
+    from medreg.io.dicom.sidecar import sidecar_of
+    from medreg.io.image import read_stored, write_image
+    from medreg.report.record import to_json
+
+    with collected() as warned:
+        stored = read_stored(image, choice)
+        facts = sidecar_of(stored, identifiers=identifiers)
+        if facts and sidecar.exists() and not overwrite:
+            raise WriteError(f"{sidecar}: is there already; add --overwrite to replace it")
+        written = write_image(stored, out)
+        if facts:
+            with written_beside(sidecar) as temporary:
+                temporary.write_text(to_json(facts), encoding="utf-8")
+    size = " x ".join(map(str, stored.grid.size)) + (f", {stored.frames} volumes" if stored.frames > 1 else "")
+    lines = [*(f"warning: {text}" for text in warned), f"wrote {out} ({size}, {written.sentence})"]
+    return "\n".join([*lines, f"wrote {sidecar}"] if facts else lines)

@@ -1,0 +1,72 @@
+"""Siemens mosaics: all slices of a volume laid out as tiles of one picture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medreg.io.dicom.csa import csa_numbers, csa_of
+from medreg.io.dicom.header import number, whole, words
+from medreg.types import FloatArray
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+_COUNT = (0x0019, 0x100A)
+"""Siemens' own number of tiles, where there is no CSA header."""
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """How a picture is cut into slices.
+
+    Attributes:
+        count: slices.
+        across: tiles in a row, and rows of tiles.
+        size: columns and rows of a slice.
+        whole: columns and rows of the picture.
+        spacing: mm between slices.
+        normal: unit vector along which slices follow each other, as the scanner's own header has it; None without one.
+    """
+
+    count: int
+    across: int
+    size: tuple[int, int]
+    whole: tuple[int, int]
+    spacing: float
+    normal: tuple[float, ...] | None
+
+    def tile(self, k: int) -> tuple[int, int]:
+        """First row and column of slice k: they run as lines of text do."""
+        return (k // self.across) * self.size[1], (k % self.across) * self.size[0]
+
+    def step(self, normal: FloatArray) -> FloatArray:
+        """From slice to slice, LPS mm: along or against the plane's normal, whichever the scanner's header means."""
+        against = self.normal is not None and float(np.array(self.normal) @ normal) < 0
+        return normal * (-self.spacing if against else self.spacing)
+
+
+def mosaic_of(header: Dataset, whole_size: tuple[int, int]) -> Mosaic | None:
+    """The mosaic that a file is; None for any other image."""
+    if "MOSAIC" not in words(header, "ImageType"):
+        return None
+    csa = csa_of(header)
+    count = int(next(iter(csa_numbers(csa, "NumberOfImagesInMosaic")), 0)) or whole(header, _COUNT) or 0
+    if not 1 <= count <= 4096:
+        return None
+    across = math.ceil(math.sqrt(count))
+    if any(length % across for length in whole_size):
+        return None
+    normal = csa_numbers(csa, "SliceNormalVector")
+    spacing = number(header, "SpacingBetweenSlices") or number(header, "SliceThickness") or 1.0
+    return Mosaic(
+        count,
+        across,
+        (whole_size[0] // across, whole_size[1] // across),
+        whole_size,
+        abs(spacing),
+        normal if len(normal) == 3 else None,
+    )

@@ -1,0 +1,176 @@
+"""A DICOM file that was opened: its header, and where and how it keeps its pixels, which are read when wanted."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from medreg.errors import ReadError
+from medreg.io.dicom.header import text, whole
+from medreg.io.failing import AGAIN
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+_PIXELS, _FLOATS = (0x7FE0, 0x0010), ((0x7FE0, 0x0008), (0x7FE0, 0x0009))
+_ENDLESS = 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class PixelPlace:
+    """Pixels in a file.
+
+    Attributes:
+        syntax: UID of the transfer syntax.
+        offset: of the first byte of the value.
+        length: bytes of the value; of compressed pixels up to the end of the file.
+        compressed: whether each frame is a stream of its own.
+        allocated: bits of a number.
+        stored: bits of it that count.
+        high: number of the highest that counts.
+        signed: whether numbers may be negative.
+        samples: numbers of a pixel: 1, or 3 for colour.
+        photometric: MONOCHROME2, RGB and their like.
+        plain: whether frames lie in the file as rows of whole bytes, to be taken as they are.
+        frame_bytes: of one frame that is not compressed.
+    """
+
+    syntax: str
+    offset: int
+    length: int
+    compressed: bool
+    allocated: int
+    stored: int
+    high: int
+    signed: bool
+    samples: int
+    photometric: str
+    plain: bool
+    frame_bytes: int
+
+    @property
+    def most_frames(self) -> int:
+        """More frames than this the file cannot hold, whatever it says."""
+        return max(1, self.length // 8 if self.compressed else self.length // max(1, self.frame_bytes))
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """Of plain pixels as they lie in the file."""
+        order = ">" if self.syntax == BIG else "<"
+        return np.dtype(f"{order}{'i' if self.signed else 'u'}{self.allocated // 8}")
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The smallest and largest number that the bits that count can hold."""
+        half = 1 << (self.stored - 1)
+        return (-half, half - 1) if self.signed else (0, 2 * half - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class DicomFile:
+    """One file: its header, and where its pixels lie.
+
+    Attributes:
+        path: the file.
+        header: all attributes but the pixels.
+        pixels: where and how they are stored.
+    """
+
+    path: Path
+    header: Dataset
+    pixels: PixelPlace
+
+
+def open_header(path: Path) -> DicomFile | None:
+    """The header of a file; None where it holds no pixels: a report, a plan, a DICOMDIR.
+
+    Raises:
+        ReadError: the file is no DICOM, or is damaged before its pixels begin.
+    """
+    import pydicom
+
+    with path.open("rb") as file:
+        try:
+            header = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+        except Exception as error:  # pydicom raises what it likes on damaged files
+            raise ReadError(f"{path}: cannot be read as DICOM, its header is damaged; {AGAIN}") from error
+        syntax = _syntax(header)
+        if syntax == DEFLATED:
+            return _deflated(path, header)
+        found = _value_at(file, syntax)
+    return None if found is None else DicomFile(path, header, _place(header, path, syntax, *found))
+
+
+def _syntax(header: Dataset) -> str:
+    """UID of the transfer syntax; as pydicom guessed it where the file has no meta header."""
+    said = text(getattr(header, "file_meta", header), "TransferSyntaxUID")
+    if said:
+        return said
+    implicit, little = header.original_encoding
+    return IMPLICIT if implicit else EXPLICIT if little else BIG
+
+
+def _deflated(path: Path, header: Dataset) -> DicomFile | None:
+    """Of a file that is compressed as a whole, the header with pixels that are still to be unpacked."""
+    import pydicom
+
+    whole_file = pydicom.dcmread(path, force=True)
+    if "PixelData" not in whole_file:
+        return None
+    return DicomFile(path, header, _place(header, path, DEFLATED, 0, len(whole_file.PixelData), floats=False))
+
+
+def _value_at(file: BinaryIO, syntax: str) -> tuple[int, int, bool] | None:
+    """Offset and length of the pixels' value, from where pydicom stopped, and whether they are floats; None without."""
+    order = ">" if syntax == BIG else "<"
+    start = file.tell()
+    head = file.read(12)
+    tag = struct.unpack(f"{order}HH", head[:4]) if len(head) >= 8 else None
+    if tag != _PIXELS and tag not in _FLOATS:
+        return None
+    if syntax == IMPLICIT:
+        offset, length = start + 8, struct.unpack("<I", head[4:8])[0]
+    else:
+        offset, length = start + 12, struct.unpack(f"{order}I", head[8:12])[0] if len(head) == 12 else 0
+    end = file.seek(0, 2)
+    return offset, max(0, end - offset if length == _ENDLESS else min(length, end - offset)), tag != _PIXELS
+
+
+def _place(header: Dataset, path: Path, syntax: str, offset: int, length: int, floats: bool) -> PixelPlace:  # noqa: FBT001
+    allocated = whole(header, "BitsAllocated") or 16
+    stored = whole(header, "BitsStored") or allocated
+    if not (1 <= stored <= allocated <= 64 and (allocated == 1 or allocated % 8 == 0)):
+        raise ReadError(
+            f"{path}: its numbers have {stored} of {allocated} bits, which no image has; the header is damaged, {AGAIN}"
+        )
+    samples = whole(header, "SamplesPerPixel") or 1
+    if samples not in (1, 3):
+        raise ReadError(f"{path}: has {samples} samples in a pixel, wanted 1 (grey) or 3 (colour); {AGAIN}")
+    compressed = syntax not in (IMPLICIT, EXPLICIT, BIG, DEFLATED)
+    photometric = text(header, "PhotometricInterpretation").upper() or "MONOCHROME2"
+    size = (whole(header, "Rows") or 0) * (whole(header, "Columns") or 0) * samples
+    return PixelPlace(
+        syntax,
+        offset,
+        length,
+        compressed,
+        allocated,
+        stored,
+        min(whole(header, "HighBit") or stored - 1, allocated - 1),
+        whole(header, "PixelRepresentation") == 1,
+        samples,
+        photometric,
+        plain=not compressed
+        and syntax != DEFLATED
+        and allocated in (8, 16, 32)
+        and samples == 1
+        and photometric in ("MONOCHROME1", "MONOCHROME2")
+        and not floats,
+        frame_bytes=size * allocated // 8,
+    )

@@ -1,0 +1,64 @@
+"""Origin: what a derived series and a registration object must know of the DICOM files that an image was read from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from medreg.io.dicom.header import text
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One DICOM object by its UIDs.
+
+    Attributes:
+        sop_class: such as 1.2.840.10008.5.1.4.1.1.2 for a CT image.
+        sop_instance: of this object alone.
+    """
+
+    sop_class: str
+    sop_instance: str
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """The DICOM identity of an image, kept as `metadata["dicom"]`.
+
+    It holds the patient's name and all other identifiers. They go into a series derived from this image and nowhere
+    else: no record, no message and no file name takes anything from here.
+
+    Attributes:
+        template: all attributes of the first slice's file but its pixels (and its overlays, curves and icons).
+        instances: the files that the image was made of, in the order of slices, volume by volume; each once.
+        frame_of_reference: UID of the space that the positions are in, "" where the files name none.
+    """
+
+    template: Dataset
+    instances: tuple[Instance, ...]
+    frame_of_reference: str
+
+
+def origin_of(metadata: Mapping[str, Any]) -> Origin | None:
+    """The origin of an image read from DICOM; None for any other."""
+    origin = metadata.get("dicom")
+    return origin if isinstance(origin, Origin) else None
+
+
+def frame_of_reference(metadata: Mapping[str, Any]) -> str:
+    """UID of the space that an image's positions are in; "" where it is not from DICOM or names none."""
+    origin = origin_of(metadata)
+    return "" if origin is None else origin.frame_of_reference
+
+
+def same_patient(first: Origin, second: Origin) -> bool:
+    """Whether two headers may be of one patient: their identity numbers, or else their names, do not contradict."""
+    for keyword in ("PatientID", "PatientName"):
+        both = [text(origin.template, keyword).casefold().strip(" ^") for origin in (first, second)]
+        if all(both):
+            return both[0] == both[1]
+    return True

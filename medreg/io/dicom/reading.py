@@ -1,0 +1,169 @@
+"""DICOM in: one image out of a file, a folder, a DICOMDIR or a zip, or the list of all."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medreg.errors import ImageError
+from medreg.image import Leading
+from medreg.io.dicom.choice import Choice
+from medreg.io.dicom.csa import csa_numbers, csa_of
+from medreg.io.dicom.files import found_in
+from medreg.io.dicom.gaps import interpolate_slices
+from medreg.io.dicom.header import number, text
+from medreg.io.dicom.origin import Instance, Origin
+from medreg.io.dicom.series import Listing, Series, choose, row_of, sort_files
+from medreg.io.dicom.stacking import Stack, stack
+from medreg.io.dicom.values import Values, values_of
+from medreg.io.failing import reading, warn
+from medreg.io.stored import StoredImage
+from medreg.types import VoxelArray
+
+_UNITS = {"CT": "HU"}
+_NOT_OF_THE_IMAGE = (0x5000, 0x6000)
+"""Groups of curves and overlays."""
+
+
+def read_dicom(path: Path, choice: Choice | None = None, option: str = "--series") -> StoredImage:
+    """Read one DICOM image.
+
+    Slices are put in order by their positions, along the cross product of their rows and columns. A tilted gantry gives
+    a sheared grid. Several volumes in one place become frames, colours channels. What does not say where it lies
+    (secondary captures, X-rays) is a 2D picture.
+
+    Args:
+        path: a file, a folder (searched to its depths), a DICOMDIR or a zip.
+        choice: which image, and what to do with uneven slices.
+        option: the flag that chooses an image, for messages.
+
+    Raises:
+        ReadError: no DICOM there, no image, or damaged files.
+        UsageError: several images and no choice, or one that fits none; the message lists them.
+        GeometryError: slices that are missing, uneven or twice in one place.
+        ImageError: images of kinds that medreg does not read.
+    """
+    choice = choice or Choice()
+    with reading(path), found_in(path) as found:
+        notes: list[str] = []
+        with _quietly():
+            images = sort_files(found, str(path))
+            series, left = choose(images, choice.series, str(path), option)
+            arranged = stack(series.frames, str(path), choice.uneven)
+            values = values_of(arranged.frames)
+        for text_ in (*left, *images.unreadable, *_alone(path, series), *arranged.notes):
+            warn(notes, text_)
+        return _stored(path, series, arranged, values, tuple(notes))
+
+
+def list_series(path: Path) -> Listing:
+    """All images in a file, a folder, a DICOMDIR or a zip, without reading a pixel.
+
+    Raises:
+        ReadError: no DICOM there.
+    """
+    with reading(path), found_in(path) as found, _quietly():
+        images = sort_files(found, str(path))
+        rows = tuple(row_of(series) for series in images.series)
+        return Listing(rows, len(found.others) + images.objects, images.unreadable)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without pydicom's own warnings: it says of each odd value what a person cannot mend."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _alone(path: Path, series: Series) -> tuple[str, ...]:
+    """Whoever names one slice of a series may have meant the folder."""
+    if not path.is_file() or len(series.frames) > 1 or series.frames[0].plane is None:
+        return ()
+    if sum(1 for _ in path.parent.iterdir()) < 2:
+        return ()
+    return (f"{path}: is one slice; name its folder {path.parent} to read the whole series",)
+
+
+def _stored(path: Path, series: Series, arranged: Stack, values: Values, notes: tuple[str, ...]) -> StoredImage:
+    array, leading = _shaped(arranged, values.array, path)
+    header = series.first.header
+    pixels = series.first.pixels
+    metadata: dict[str, Any] = {
+        "path": str(path),
+        "format": "DICOM",
+        "stored_dtype": values.stored_dtype.name,
+        "unit": "mm" if arranged.millimetres else "px",
+        "grid": arranged.grid,
+        "notes": notes,
+        "header": _header(series, arranged),
+        "modality": series.modality,
+        "description": series.description,
+        "series": series.number,
+        "units": text(header, "Units") or text(header, "DoseUnits") or _UNITS.get(series.modality, ""),
+        "photometric": pixels.photometric,
+        "dicom": origin_from(series, arranged),
+        "files": tuple(sorted({str(frame.file.path) for frame in series.frames})) if path.is_dir() else (str(path),),
+        **({"world": "picture"} if arranged.flat else {}),
+        **_slice_times(arranged),
+    }
+    if values.slope != 1.0 or values.intercept != 0.0:
+        metadata |= {"slope": values.slope, "inter": values.intercept}
+    return StoredImage(array, arranged.grid, leading, metadata)
+
+
+def _shaped(arranged: Stack, array: VoxelArray, path: Path) -> tuple[VoxelArray, Leading]:
+    """(channel or frame, z, y, x), or (channel or frame, y, x), of the frames' values."""
+    volumes, colour = len(arranged.volumes), array.ndim == 4
+    if colour and volumes > 1:
+        raise ImageError(
+            f"{path}: is a series of {volumes} volumes in colour, which medreg does not read; name one file"
+        )
+    if arranged.flat:
+        return (array[0] if colour else array), Leading.FRAMES if volumes > 1 else Leading.CHANNELS
+    shaped = array.reshape(volumes, -1, *array.shape[1:])
+    if arranged.heights is not None:
+        count = arranged.grid.size[2]
+        whole = array.dtype.kind in "iu"
+        even = [interpolate_slices(volume, arranged.heights, count) for volume in shaped]
+        shaped = np.stack([(np.rint(volume) if whole else volume).astype(array.dtype) for volume in even])
+    if colour:
+        return np.moveaxis(shaped[0], 1, 0), Leading.CHANNELS
+    return shaped, Leading.FRAMES if volumes > 1 else Leading.CHANNELS
+
+
+def _header(series: Series, arranged: Stack) -> dict[str, Any]:
+    """Fields that other formats keep: the time between volumes."""
+    repetition = number(series.first.header, "RepetitionTime")
+    if len(arranged.volumes) > 1 and repetition and not arranged.flat:
+        return {"frame_seconds": repetition / 1000}
+    return {}
+
+
+def _slice_times(arranged: Stack) -> dict[str, Any]:
+    """When each slice of a mosaic was taken, ms, in the order of the grid, if its header says."""
+    first = arranged.volumes[0][0]
+    if first.tile is None:
+        return {}
+    times = csa_numbers(csa_of(first.file.header), "MosaicRefAcqTimes")
+    across = -(-first.file.header.Columns // first.size[0])
+    tiles = [frame.tile for frame in arranged.volumes[0] if frame.tile is not None]
+    order = [row // first.size[1] * across + column // first.size[0] for row, column in tiles]
+    return {"slice_times_ms": tuple(times[k] for k in order)} if len(times) == len(order) else {}
+
+
+def origin_from(series: Series, arranged: Stack) -> Origin:
+    """The DICOM identity of an image: see `Origin`."""
+    frames = arranged.frames
+    instances = dict.fromkeys(
+        Instance(text(frame.file.header, "SOPClassUID"), text(frame.file.header, "SOPInstanceUID")) for frame in frames
+    )
+    template = frames[0].file.header
+    for tag in [tag for tag in template.keys() if tag.group & 0xFF00 in _NOT_OF_THE_IMAGE]:  # noqa: SIM118 - no elements
+        del template[tag]
+    return Origin(template, tuple(instances), text(template, "FrameOfReferenceUID"))
