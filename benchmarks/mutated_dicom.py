@@ -246,7 +246,9 @@ def read(path: str, reader: str) -> Result:
         return Result("memory" if "does not fit into memory" in said else "error", said)
     except MemoryError:
         return Result("memory", "MemoryError")
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # decoders written in Rust panic past Exception
         last = traceback.extract_tb(error.__traceback__)[-1]
         return Result("exception", f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})")
 

@@ -91,6 +91,7 @@ class About:
 
     Attributes:
         series: seed of the series' and instances' UIDs.
+        part: tells the instances apart where several calls write into one series: further seed of their UIDs.
         study: seed of the StudyInstanceUID.
         space: seed of the FrameOfReferenceUID; "" for none.
         patient: `JANE`, `JOHN` or another table of attributes by keyword.
@@ -103,6 +104,7 @@ class About:
     """
 
     series: str = "series"
+    part: str = ""
     study: str = "study"
     space: str = "space"
     patient: Attributes = field(default_factory=lambda: JANE)
@@ -119,7 +121,7 @@ class About:
         put(
             made,
             {
-                "SOPInstanceUID": uid("instance", self.series, instance),
+                "SOPInstanceUID": uid("instance", self.series, *filter(None, [self.part]), instance),
                 "StudyInstanceUID": uid("study", self.study),
                 "SeriesInstanceUID": uid("series", self.series),
                 "Modality": modality,

@@ -126,7 +126,7 @@ def classic(
         stored: bits stored, photometric interpretation ...
         numbers: InstanceNumber of each slice; 1, 2, ... by default.
         names: file name of each slice; by `numbers` by default, so both can be in disorder.
-        **about: of `About`: series, study, space, patient, number, description, extra, syntax, bare.
+        **about: of `About`: series, part, study, space, patient, number, description, extra, syntax, bare.
     """
     return classic_4d(
         folder,

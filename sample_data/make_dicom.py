@@ -110,7 +110,7 @@ SECTION = """{heading}
 
 `head_t1_dicom.zip` and `head_t2_dicom.zip` are written by `sample_data/make_dicom.py`, as is this section; run it after
 `make.py`. Each is a classic MR series, one slice a file, the files' names in no order. The poses are those of `head_t1`
-and `head_t2_moved`, so `head_t2_moved.truth.txt` holds between them, too; the grids are coarser, the noise is {noise:.0%}.
+and `head_t2_moved`, so `head_t2_moved.truth.txt` holds here, too. The grids are coarser, the noise is {noise:.0%}.
 The patient, the hospital and all dates, numbers and UIDs are invented: DOE^JANE never was, at two visits.
 
 | series | what | voxels | spacing, mm | study |

@@ -81,10 +81,12 @@ def head_of(path: Path) -> bytes:
 
 def kind_of(head: bytes) -> Kind | None:
     """The format that the first bytes of a file show, None where they show none that medreg knows."""
+    if head[128:132] == b"DICM":  # first: what comes before may be that of a TIFF, for programs that know no DICOM
+        return Kind.DICOM
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
-    if head[128:132] == b"DICM" or _begins_as_dicom(head):
+    if _begins_as_dicom(head):
         return Kind.DICOM
     if head[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c"):  # sizeof_hdr = 348
         if len(head) < 348:  # cut short before its magic: its reader says so

@@ -23,7 +23,7 @@ def description_lines(image: Mapping[str, Any]) -> list[str]:
     return [str(image["file"]), *(f"  {name:<9}{text}" for name, text in rows.items())]
 
 
-_TITLES = ("", "modality", "description", "series", "files", "size", "spacing mm", "volumes")
+_TITLES = ("no", "modality", "description", "series", "files", "size", "spacing mm", "volumes")
 
 
 def series_lines(place: str, listing: Mapping[str, Any]) -> list[str]:

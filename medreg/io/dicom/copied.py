@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from medreg.io.dicom.header import items, text, value_of
@@ -70,6 +72,14 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _LARGEST_IS = 2**31 - 1
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without pydicom's warnings of values that break their VR: they quote the values, names of patients among them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def copy_patient_and_study(source: Dataset, target: Dataset) -> None:
     """Put `target` into the study of `source`: its patient, study and clinical trial modules, type 2 filled."""
     from pydicom.uid import generate_uid
@@ -80,6 +90,10 @@ def copy_patient_and_study(source: Dataset, target: Dataset) -> None:
         fill_empty(target, _TRIAL_EMPTY)
     if not text(target, "StudyInstanceUID"):
         target.StudyInstanceUID = generate_uid(prefix=None)
+    if text(target, "PatientIdentityRemoved") == "YES" and not (
+        {"DeidentificationMethod", "DeidentificationMethodCodeSequence"} & set(target.dir("Deidentification"))
+    ):
+        target.DeidentificationMethod = "NOT RECORDED"  # type 1C
     fill_empty(target, _EMPTY)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from medreg.errors import GeometryError, WriteError
 from medreg.geometry.grid import SHEAR_TOLERANCE, Grid
 from medreg.image import Leading
-from medreg.io.dicom.copied import settle_character_set
+from medreg.io.dicom.copied import quiet, settle_character_set
 from medreg.io.dicom.derived_header import Request, Series, decimals, normal_of, shared_attributes
 from medreg.io.dicom.derived_modules import PET, SECONDARY, Kind, kind_for
 from medreg.io.dicom.derived_scaling import Rescale, Scaling, scaling_for
@@ -102,10 +102,17 @@ def write_derived(
     """
     coloured = _is_coloured(moved, folder)
     _check_plane(moved.grid, folder)
+    with quiet():
+        return _written(moved, folder, moving, fixed, Request(description, window, series_number), coloured=coloured)
+
+
+def _written(
+    moved: StoredImage, folder: Path, moving: Origin, fixed: Origin | None, request: Request, *, coloured: bool
+) -> DerivedSeries:
     kind, scaling = _kind_and_scaling(moved, moving, coloured=coloured)
     encoded = encode(moved.array, scaling.encoding)
     series = Series(moved, kind, scaling, encoded.array, moving, fixed)
-    shared = shared_attributes(series, Request(description, window, series_number))
+    shared = shared_attributes(series, request)
     encodings = settle_character_set(shared, moving.template)
     common = encode_elements(shared, encodings)
     instances: list[Instance] = []

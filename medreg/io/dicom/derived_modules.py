@@ -243,8 +243,11 @@ def _describe_enhanced_sequence(target: Dataset, sources: list[Dataset]) -> None
 
 
 def _fill_conditional_times(target: Dataset) -> None:
+    """Times that classic MR images hold on one condition alone; enhanced ones give them on others."""
     if "IR" in words(target, "ScanningSequence"):
         fill_empty(target, ["InversionTime"])
+    else:
+        target.pop("InversionTime", None)
     if {"CG", "PPG"} & set(words(target, "ScanOptions")):
         fill_empty(target, ["TriggerTime"])
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _INT16, _UINT16, _UINT8 = np.dtype(np.int16), np.dtype(np.uint16), np.dtype(np.uint8)
 _STEPS = 65533
 """Of a new scale over 16 bits: two fewer than there are, so that its ends may lie on multiples of the step."""
+_COARSEST = 1e-9
+"""Of the largest value: the smallest step, so that an intercept of 16 characters is exact to a tenth of it."""
 
 
 class Rescale(Enum):
@@ -134,7 +136,8 @@ def _new_scale(low: float, high: float, rescale: Rescale) -> Scaling:
         return Scaling(_INT16, _step(largest / 32766 if largest else 1.0), "0")
     if low > 0 and low <= high / 2:
         low = 0.0
-    step = _step(high / _STEPS - low / _STEPS if high > low else 1.0)
+    least = _COARSEST * max(abs(low), abs(high))
+    step = _step(max(high / _STEPS - low / _STEPS if high > low else 1.0, least))
     intercept = low if low >= 0 or high <= 0 else -math.ceil(-low / float(step)) * float(step)
     return Scaling(_UINT16, step, _decimal(intercept))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 from medreg.errors import ReadError
 from medreg.io.content import Kind, kind_of
 from medreg.io.dicom.header import items, text
+from medreg.io.dicom.opened import whole_dataset
 from medreg.io.failing import AGAIN
 
 _HEAD_BYTES = 400
@@ -51,6 +53,12 @@ def found_in(path: Path) -> Iterator[Found]:
             yield _checked(_in_folder(Path(folder)), path)
     elif _is_directory_file(path):
         yield _named_by(path)
+    elif _is_gzip(path):
+        with tempfile.TemporaryDirectory(prefix="medreg-") as folder:
+            file = Path(folder, path.name)
+            with gzip.open(path) as packed, file.open("wb") as out:
+                shutil.copyfileobj(packed, out, 1 << 20)
+            yield Found((file,))
     else:
         yield Found((path,))
 
@@ -113,6 +121,11 @@ def _unpack(path: Path, folder: Path) -> None:
         raise ReadError(f"{path}: is locked by a password; unpack it yourself and name the folder") from error
 
 
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
 def _is_directory_file(path: Path) -> bool:
     if path.name.upper() == "DICOMDIR":
         return True
@@ -122,10 +135,8 @@ def _is_directory_file(path: Path) -> bool:
 
 def _named_by(path: Path) -> Found:
     """The files that a DICOMDIR names, which may differ from them in case."""
-    import pydicom
-
     try:
-        records = items(pydicom.dcmread(path, force=True), "DirectoryRecordSequence")
+        records = items(whole_dataset(path), "DirectoryRecordSequence")
     except Exception as error:  # pydicom raises what it likes on damaged files
         raise ReadError(f"{path}: cannot be read as a DICOMDIR; {AGAIN}, or name its folder") from error
     named = [text(record, "ReferencedFileID") for record in records]
@@ -133,7 +144,8 @@ def _named_by(path: Path) -> Found:
     there = [file for file in (_without_case(path.parent, each) for each in parts) if file is not None]
     files = tuple(file for file in there if is_dicom(file))
     if not files:
-        raise ReadError(f"{path}: none of the {len(parts)} files that it names is beside it; copy the whole medium")
+        fault = f"none of the {len(parts)} files that it names is beside it" if parts else "names no files"
+        raise ReadError(f"{path}: {fault}; copy the whole medium, or name a folder of DICOM files")
     return Found(files)
 
 

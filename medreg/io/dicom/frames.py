@@ -61,7 +61,7 @@ class Frame:
         slope: value = stored * slope + intercept.
         intercept: see slope.
         kind: what frames of one image have in common beside their size: magnitude or phase, a segment, a stack.
-        contrast: what tells images apart whose frames share positions: echoes.
+        contrast: what tells images apart whose frames share positions: echo time in ms, 0 if unknown; echo or type.
         order: values by which volumes in time may be told apart, by name, in the order of their trust.
         depth: mm between slices as the header says, of one slice alone; None where it does not.
     """
@@ -75,7 +75,7 @@ class Frame:
     intercept: float = 0.0
     tile: tuple[int, int] | None = None
     kind: tuple[str, ...] = ()
-    contrast: tuple[float | str, ...] = ()
+    contrast: tuple[float, str] = (0.0, "")
     order: Mapping[str, float] = field(default_factory=dict)
     depth: float | None = None
 
@@ -141,6 +141,7 @@ def _classic(file: DicomFile, size: tuple[int, int]) -> Frame:
         if detector is not None and position is None:
             position = numbers(detector, "ImagePositionPatient")
             orientation = numbers(detector, "ImageOrientationPatient")
+    echo = whole(header, "EchoNumbers")
     return Frame(
         file,
         0,
@@ -150,7 +151,7 @@ def _classic(file: DicomFile, size: tuple[int, int]) -> Frame:
         slope,
         intercept,
         kind=_kind(words(header, "ImageType")),
-        contrast=(_rounded(number(header, "EchoTime")), number(header, "EchoNumbers") or 0.0),
+        contrast=(_rounded(number(header, "EchoTime")), f"echo {echo}" if echo else ""),
         order=_known(
             {
                 "temporal position": number(header, "TemporalPositionIdentifier"),
@@ -245,7 +246,7 @@ def _replaced(one: Frame, k: int, plane: Plane | None) -> Frame:
 def _enhanced(file: DicomFile, size: tuple[int, int], groups: Sequence[Dataset]) -> list[Frame]:
     """The frames of a multi-frame file with functional groups."""
     shared = item(file.header, "SharedFunctionalGroupsSequence")
-    claimed = whole(file.header, "NumberOfFrames") or max(1, len(groups))
+    claimed = whole(file.header, "NumberOfFrames") or 1
     count = min(claimed, file.pixels.most_frames)
     if groups and len(groups) != claimed:
         raise ImageError(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -95,7 +98,7 @@ def open_header(path: Path) -> DicomFile | None:
     """
     import pydicom
 
-    with path.open("rb") as file:
+    with mapped(path) as file:
         try:
             header = pydicom.dcmread(file, stop_before_pixels=True, force=True)
         except Exception as error:  # pydicom raises what it likes on damaged files
@@ -105,6 +108,32 @@ def open_header(path: Path) -> DicomFile | None:
             return _deflated(path, header)
         found = _value_at(file, syntax)
     return None if found is None else DicomFile(path, header, _place(header, path, syntax, *found))
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[Any]:
+    """A file in memory, page by page as it is touched: to read with a damaged length asks for no more than there is.
+
+    Raises:
+        ReadError: the file is empty.
+    """
+    with path.open("rb") as file:
+        if file.seek(0, 2) == 0:
+            raise ReadError(f"{path}: is empty (0 bytes); {AGAIN}")
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as memory:
+            yield memory
+
+
+def whole_dataset(path: Path) -> Dataset:
+    """All of a file, its pixels too.
+
+    Raises:
+        Exception: whatever pydicom raises on damaged files.
+    """
+    import pydicom
+
+    with mapped(path) as file:
+        return pydicom.dcmread(file, force=True)
 
 
 def _syntax(header: Dataset) -> str:
@@ -118,15 +147,13 @@ def _syntax(header: Dataset) -> str:
 
 def _deflated(path: Path, header: Dataset) -> DicomFile | None:
     """Of a file that is compressed as a whole, the header with pixels that are still to be unpacked."""
-    import pydicom
-
-    whole_file = pydicom.dcmread(path, force=True)
+    whole_file = whole_dataset(path)
     if "PixelData" not in whole_file:
         return None
     return DicomFile(path, header, _place(header, path, DEFLATED, 0, len(whole_file.PixelData), floats=False))
 
 
-def _value_at(file: BinaryIO, syntax: str) -> tuple[int, int, bool] | None:
+def _value_at(file: Any, syntax: str) -> tuple[int, int, bool] | None:
     """Offset and length of the pixels' value, from where pydicom stopped, and whether they are floats; None without."""
     order = ">" if syntax == BIG else "<"
     start = file.tell()
@@ -138,7 +165,7 @@ def _value_at(file: BinaryIO, syntax: str) -> tuple[int, int, bool] | None:
         offset, length = start + 8, struct.unpack("<I", head[4:8])[0]
     else:
         offset, length = start + 12, struct.unpack(f"{order}I", head[8:12])[0] if len(head) == 12 else 0
-    end = file.seek(0, 2)
+    end = file.size()
     return offset, max(0, end - offset if length == _ENDLESS else min(length, end - offset)), tag != _PIXELS
 
 
@@ -155,6 +182,8 @@ def _place(header: Dataset, path: Path, syntax: str, offset: int, length: int, f
     compressed = syntax not in (IMPLICIT, EXPLICIT, BIG, DEFLATED)
     photometric = text(header, "PhotometricInterpretation").upper() or "MONOCHROME2"
     size = (whole(header, "Rows") or 0) * (whole(header, "Columns") or 0) * samples
+    if photometric == "YBR_FULL_422" and not compressed:  # two pixels share their colours
+        size = size // 3 * 2
     return PixelPlace(
         syntax,
         offset,

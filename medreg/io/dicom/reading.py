@@ -122,7 +122,8 @@ def _shaped(arranged: Stack, array: VoxelArray, path: Path) -> tuple[VoxelArray,
     volumes, colour = len(arranged.volumes), array.ndim == 4
     if colour and volumes > 1:
         raise ImageError(
-            f"{path}: is a series of {volumes} volumes in colour, which medreg does not read; name one file"
+            f"{path}: holds {volumes} pictures or volumes in colour, and medreg reads several in grey only; save "
+            "the one to register as a file of its own"
         )
     if arranged.flat:
         return (array[0] if colour else array), Leading.FRAMES if volumes > 1 else Leading.CHANNELS

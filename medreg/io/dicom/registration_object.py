@@ -6,7 +6,7 @@ points to moving points. With the fixed image's as the registered frame, the fil
 
 from __future__ import annotations
 
-import warnings
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ import numpy as np
 from medreg.errors import MedregError, ReadError, TransformError
 from medreg.geometry.affine import invert
 from medreg.io.atomic import written_beside
-from medreg.io.dicom.copied import copy_patient_and_study, settle_character_set
+from medreg.io.dicom.copied import copy_patient_and_study, quiet, settle_character_set
 from medreg.io.dicom.header import item, items, numbers, text, whole
 from medreg.io.dicom.origin import Instance, Origin
 from medreg.io.dicom.part10 import encode_elements, write_part10
@@ -32,6 +32,8 @@ SPATIAL = "1.2.840.10008.5.1.4.1.1.66.1"
 FIDUCIALS = "1.2.840.10008.5.1.4.1.1.66.2"
 DEFORMABLE = "1.2.840.10008.5.1.4.1.1.66.3"
 
+_MEDIA_STORAGE = re.compile(rb"\x02\x00\x02\x00UI..1\.2\.840\.10008\.5\.1\.4\.1\.1\.66\.[123](?![.0-9])", re.DOTALL)
+"""The SOP class in a file's meta header, of all three."""
 _RIGID_TOLERANCE = 1e-6
 """Largest |entry| of R Rᵀ - 1 of a matrix that is called rigid."""
 _IDENTITY_TOLERANCE = 1e-9
@@ -63,26 +65,34 @@ def write_registration(
         TransformError: a 2D matrix, a homography, or one without an inverse.
         WriteError: the disk refuses.
     """
+    into_fixed = invert(_affine(np.asarray(matrix, dtype=np.float64), path))
+    with quiet():
+        registration = _registration_object(into_fixed, moving, fixed, fixed_frame_of_reference, description)
+        encodings = settle_character_set(registration, moving.template)
+        elements = encode_elements(registration, encodings)
+    with written_beside(path) as temporary:
+        write_part10(temporary, SPATIAL, str(registration.SOPInstanceUID), elements)
+
+
+def _registration_object(
+    into_fixed: FloatArray, moving: Origin, fixed: Origin | None, fixed_frame: str, description: str
+) -> Dataset:
     from pydicom.dataset import Dataset
     from pydicom.uid import generate_uid
 
-    into_fixed = invert(_affine(np.asarray(matrix, dtype=np.float64), path))
-    whole_object = Dataset()
-    copy_patient_and_study(moving.template, whole_object)
-    _add_series(whole_object, moving, description)
-    whole_object.FrameOfReferenceUID = fixed_frame_of_reference
-    whole_object.PositionReferenceIndicator = text(fixed.template, "PositionReferenceIndicator")[:64] if fixed else ""
-    whole_object.SOPClassUID = SPATIAL
-    whole_object.SOPInstanceUID = generate_uid(prefix=None)
-    whole_object.RegistrationSequence = [
-        _registration(np.eye(4), fixed_frame_of_reference, fixed.instances if fixed else ()),
+    result = Dataset()
+    copy_patient_and_study(moving.template, result)
+    _add_series(result, moving, description)
+    result.FrameOfReferenceUID = fixed_frame
+    result.PositionReferenceIndicator = text(fixed.template, "PositionReferenceIndicator")[:64] if fixed else ""
+    result.SOPClassUID = SPATIAL
+    result.SOPInstanceUID = generate_uid(prefix=None)
+    result.RegistrationSequence = [
+        _registration(np.eye(4), fixed_frame, fixed.instances if fixed else ()),
         _registration(into_fixed, moving.frame_of_reference, moving.instances),
     ]
-    _add_references(whole_object, moving, fixed)
-    encodings = settle_character_set(whole_object, moving.template)
-    elements = encode_elements(whole_object, encodings)
-    with written_beside(path) as temporary:
-        write_part10(temporary, SPATIAL, str(whole_object.SOPInstanceUID), elements)
+    _add_references(result, moving, fixed)
+    return result
 
 
 def read_registration(path: Path, moving_frame: str = "", fixed_frame: str = "") -> FloatArray:
@@ -102,8 +112,7 @@ def read_registration(path: Path, moving_frame: str = "", fixed_frame: str = "")
         TransformError: deformable, fiducials, another kind of object, or several matrices of which none is the one.
     """
     path = Path(path)
-    with reading(path), _damaged(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's, of values that break their VR
+    with reading(path), _damaged(path), quiet():
         dataset = _dataset(path)
         own = text(dataset, "FrameOfReferenceUID")
         entries = [_entry(part, path) for part in items(dataset, "RegistrationSequence")]
@@ -124,9 +133,7 @@ def is_registration(path: Path) -> bool:
             head = file.read(1024)
     except OSError:
         return False
-    return head[128:132] == b"DICM" and any(
-        uid.encode() + end in head for uid in (SPATIAL, FIDUCIALS, DEFORMABLE) for end in (b"\0", b" ")
-    )
+    return head[128:132] == b"DICM" and _MEDIA_STORAGE.search(head) is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,6 +194,7 @@ def _add_series(target: Dataset, moving: Origin, description: str) -> None:
     target.Manufacturer = target.ManufacturerModelName = "medreg"
     target.DeviceSerialNumber = "NONE"  # type 1, and software has none
     target.SoftwareVersions = __version__
+    target.Laterality = ""
     target.InstanceNumber = 1
     target.ContentLabel = "REGISTRATION"
     target.ContentDescription = "Moving image to fixed image"

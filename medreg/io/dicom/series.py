@@ -64,12 +64,11 @@ class Series:
         said = scrubbed(text(header, "SeriesDescription") or text(header, "ProtocolName"), header)
         if self.part[1] == 1:
             return said
-        echo = self.frames[0].contrast[:1]
-        kind = " ".join(word.lower() for word in self.frames[0].kind if word and not word.isdigit())
-        told = [kind, f"echo time {echo[0]:g} ms" if echo and isinstance(echo[0], float) and echo[0] else ""]
-        return " ".join(
-            [said, f"[part {self.part[0]} of {self.part[1]}{''.join(f', {t}' for t in told if t)}]"]
-        ).strip()
+        frame, (echo, contrast) = self.frames[0], self.frames[0].contrast
+        told = [f"part {self.part[0]} of {self.part[1]}", *(word.lower() for word in frame.kind if word[:1].isalpha())]
+        told += [f"echo time {echo:g} ms"] if echo else []
+        told += [contrast.split("\\")[-1].lower()] if contrast else []
+        return f"{said} [{', '.join(dict.fromkeys(told))}]".strip()
 
     @property
     def is_localiser(self) -> bool:
@@ -198,7 +197,10 @@ def choose(images: Sorted, asked: str | None, name: str, option: str) -> tuple[S
     """
     if not images.series:
         damaged = f"; {images.unreadable[0]}" if images.unreadable else ""
-        raise ReadError(f"{name}: holds {images.objects} DICOM objects without pixels, and no image{damaged}")
+        what = "is a DICOM object" if images.objects == 1 else f"holds {images.objects} DICOM objects"
+        raise ReadError(
+            f"{name}: {what} without pixels, such as a report, a plan or a registration, and no image{damaged}"
+        )
     fit = [each for each in images.series if _fits(each, asked)]
     notes: tuple[str, ...] = ()
     if asked is None and len(fit) > 1:
@@ -286,7 +288,7 @@ def _alike(a: Frame, b: Frame) -> bool:
 
 def _by_contrast(frames: Sequence[Frame]) -> list[list[Frame]]:
     """Echoes apart, where their frames lie at the same places."""
-    found: dict[tuple[float | str, ...], list[Frame]] = {}
+    found: dict[tuple[float, str], list[Frame]] = {}
     for frame in frames:
         found.setdefault(frame.contrast, []).append(frame)
     groups = list(found.values())

@@ -12,6 +12,7 @@ from medreg.errors import ImageError, ReadError
 from medreg.io.dicom.codestream import check_codestream
 from medreg.io.dicom.frames import Frame
 from medreg.io.dicom.header import text
+from medreg.io.dicom.opened import whole_dataset
 from medreg.io.failing import AGAIN, reason
 from medreg.io.gzipping import cores
 from medreg.types import VoxelArray
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from medreg.io.dicom.opened import DicomFile
 
 _PALETTE = "PALETTE COLOR"
+_PREFERRED = "pylibjpeg"
 
 
 def stored_values(frames: Sequence[Frame]) -> VoxelArray:
@@ -116,10 +118,9 @@ def _shape(file: DicomFile) -> tuple[int, int]:
 
 def _decoded(file: DicomFile, wanted: Sequence[int]) -> VoxelArray:
     """By pydicom: compressed, in colour, of single bits or floats. Colour comes as (frame, 3, y, x) RGB."""
-    import pydicom
     from pydicom.pixels import get_decoder
 
-    dataset = pydicom.dcmread(file.path, force=True)
+    dataset = whole_dataset(file.path)
     syntax = file.pixels.syntax
     try:
         decoder = get_decoder(syntax)
@@ -128,19 +129,21 @@ def _decoded(file: DicomFile, wanted: Sequence[int]) -> VoxelArray:
     if not decoder.is_available:
         raise ReadError(
             f"{file.path}: is compressed as {_name(syntax)}, which needs another package: "
-            f"pip install 'medreg[dicom]' ({'; '.join(decoder.missing_dependencies)})"
+            f"pip install pylibjpeg[all] ({'; '.join(decoder.missing_dependencies)})"
         )
     if file.pixels.compressed:
         check_codestream(dataset, file, wanted)
     elif file.pixels.length < (max(wanted) + 1) * file.pixels.frame_bytes:
         raise _short(file, max(wanted), (max(wanted) + 1) * file.pixels.frame_bytes)
     try:
-        found = [np.asarray(decoder.as_array(dataset, index=number)[0]) for number in wanted]
+        # others decode the same, but end the process on damaged streams
+        plugin = _PREFERRED if _PREFERRED in decoder.available_plugins else ""
+        found = [np.asarray(decoder.as_array(dataset, index=n, decoding_plugin=plugin)[0]) for n in wanted]
         if file.pixels.photometric == _PALETTE:
             found = [_coloured(picture, dataset) for picture in found]
-    except MemoryError:
+    except (MemoryError, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:  # decoders raise what they like on damaged streams
+    except BaseException as error:  # decoders raise what they like on damaged streams; Rust's panics are no Exceptions
         raise ReadError(
             f"{file.path}: its pixels ({_name(syntax)}) cannot be decoded, {reason(error)}; the file may be damaged, "
             f"{AGAIN}"

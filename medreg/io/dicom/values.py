@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
 from medreg.io.dicom.frames import Frame
 from medreg.io.dicom.stored_values import stored_values
+from medreg.io.gzipping import cores
 from medreg.types import VoxelArray
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +55,11 @@ def values_of(frames: Sequence[Frame]) -> Values:
             return Values(array, array.dtype)
     wide = np.dtype(np.float64 if stored.dtype.itemsize > 3 else np.float32)
     array = np.empty(stored.shape, wide)
-    for k, frame in enumerate(frames):  # in float64: a slope of float32 would cost the last digits
-        array[k] = stored[k] * np.float64(frame.slope) + frame.intercept
+
+    def scale(k: int) -> None:  # in float64: a slope of float32 would cost the last digits
+        array[k] = stored[k] * np.float64(frames[k].slope) + frames[k].intercept
+
+    _for_each(scale, len(frames))
     if len(scales) > 1:
         return Values(array, wide)
     slope, intercept = next(iter(scales))
@@ -62,23 +70,40 @@ def _whole(stored: VoxelArray, frames: Sequence[Frame]) -> VoxelArray | None:
     """The values as integers, int16 or the file's own type where they fit; None where int64 would not hold them."""
     if stored.dtype.itemsize > 4:
         return None
-    ends = [
-        (int(v) * int(frame.slope) + int(frame.intercept))
-        for picture, frame in zip(stored, frames, strict=True)
-        for v in (picture.min(), picture.max())
-    ]
-    low, high = min(ends), max(ends)
-    plain = all((frame.slope, frame.intercept) == (1.0, 0.0) for frame in frames)
-    for dtype in (stored.dtype, np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.int64)):
+    scales = [(int(frame.slope), int(frame.intercept)) for frame in frames]
+    ends = _for_each(lambda k: (int(stored[k].min()), int(stored[k].max())), len(frames))
+    values = [end * slope + inter for both, (slope, inter) in zip(ends, scales, strict=True) for end in both]
+    dtype = _holding(min(values), max(values), stored.dtype)
+    if dtype is None:
+        return None
+    if dtype == stored.dtype and all(slope == 1 and abs(inter) < 1 << 15 for slope, inter in scales):  # the usual CT
+
+        def shift(k: int) -> None:
+            if scales[k][1]:
+                stored[k] += scales[k][1]
+
+        _for_each(shift, len(frames))
+        return stored
+    array = np.empty(stored.shape, dtype)
+
+    def scale(k: int) -> None:
+        array[k] = stored[k].astype(np.int64) * scales[k][0] + scales[k][1]
+
+    _for_each(scale, len(frames))
+    return array
+
+
+def _holding(low: int, high: int, own: np.dtype[Any]) -> np.dtype[Any] | None:
+    """The integer type for values from `low` to `high`: the file's own, or the next wider one that holds them."""
+    for dtype in (own, np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.int64)):
         if dtype == np.uint16 and high < 1 << 15:  # int16 holds them: other programs and torch know that one better
             continue
         if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
-            break
-    else:
-        return None
-    if plain:
-        return stored.astype(dtype, copy=False)
-    array = np.empty(stored.shape, dtype)
-    for k, frame in enumerate(frames):
-        array[k] = stored[k].astype(np.int64) * int(frame.slope) + int(frame.intercept)
-    return array
+            return dtype
+    return None
+
+
+def _for_each(task: Callable[[int], Result], count: int) -> list[Result]:
+    """Do something with each frame, on all cores."""
+    with ThreadPoolExecutor(cores()) as pool:
+        return list(pool.map(task, range(count)))
