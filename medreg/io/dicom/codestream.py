@@ -5,7 +5,6 @@ A decoder believes its stream: a damaged size makes it ask for gigabytes, or wri
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -42,10 +41,8 @@ def check_codestream(dataset: Dataset, file: DicomFile, wanted: Sequence[int]) -
                 f"damaged or cut short, {AGAIN}"
             ) from error
         if place.syntax == _RLE:
-            fits = place.frame_bytes <= _MOST_BY_RLE * len(stream) and _has_segments(
-                stream, place.allocated // 8 * place.samples
-            )
-            said = f"{len(stream)} bytes of other segments"
+            fits = place.frame_bytes <= _MOST_BY_RLE * len(stream)
+            said = f"{len(stream)} bytes"
         else:
             size = size_of(stream)
             fits, said = size == (columns, rows), "of unknown size" if size is None else f"{size[0]} x {size[1]}"
@@ -54,15 +51,6 @@ def check_codestream(dataset: Dataset, file: DicomFile, wanted: Sequence[int]) -
                 f"{file.path}: the header says {columns} x {rows} pixels, its compressed frame {number + 1} is {said}; "
                 f"the file is damaged, {AGAIN}"
             )
-
-
-def _has_segments(stream: bytes, count: int) -> bool:
-    """Whether the header of an RLE frame names so many segments, one behind the other: a plane of bytes each."""
-    if len(stream) < 64:
-        return False
-    number, *starts = struct.unpack("<16I", stream[:64])
-    ends = [*starts[1:count], len(stream)]
-    return number == count <= 15 and starts[0] == 64 and all(a < b for a, b in zip(starts, ends, strict=False))
 
 
 def size_of(stream: bytes) -> tuple[int, int] | None:

@@ -17,6 +17,7 @@ from medreg.io.dicom.derived_modules import CT, DX, MR, PET, US, Kind, add_acqui
 from medreg.io.dicom.derived_scaling import Scaling
 from medreg.io.dicom.header import numbers, text, whole, words
 from medreg.io.dicom.origin import Origin
+from medreg.io.dicom.part10 import own_version
 from medreg.io.stored import StoredImage
 from medreg.types import FloatArray, VoxelArray
 
@@ -136,9 +137,7 @@ def _image_type(template: Dataset, kind: Kind) -> list[str]:
 def _add_derivation(shared: Dataset, moving: Origin) -> None:
     from pydicom.dataset import Dataset
 
-    from medreg import __version__
-
-    shared.DerivationDescription = f"Resampled by medreg {__version__} onto the grid of a fixed image"
+    shared.DerivationDescription = f"Resampled by medreg {own_version()} onto the grid of a fixed image"
     shared.DerivationCodeSequence = [_code("113085", "Spatial resampling")]
     sources = []
     for instance in moving.instances:
@@ -153,7 +152,7 @@ def _add_derivation(shared: Dataset, moving: Origin) -> None:
     equipment = Dataset()
     equipment.PurposeOfReferenceCodeSequence = [_code("109102", "Processing Equipment")]
     equipment.Manufacturer = equipment.ManufacturerModelName = "medreg"
-    equipment.SoftwareVersions = __version__
+    equipment.SoftwareVersions = own_version()
     equipment.ContributionDateTime = str(shared.ContentDate) + str(shared.ContentTime)
     equipment.ContributionDescription = "Registration and resampling"
     shared.ContributingEquipmentSequence = [equipment]

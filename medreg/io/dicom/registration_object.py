@@ -21,7 +21,7 @@ from medreg.io.atomic import written_beside
 from medreg.io.dicom.copied import copy_patient_and_study, quiet, settle_character_set
 from medreg.io.dicom.header import item, items, numbers, text, whole
 from medreg.io.dicom.origin import Instance, Origin
-from medreg.io.dicom.part10 import encode_elements, write_part10
+from medreg.io.dicom.part10 import encode_elements, own_version, write_part10
 from medreg.io.failing import AGAIN, reading
 from medreg.types import FloatArray
 
@@ -58,7 +58,7 @@ def write_registration(
         matrix: 4x4, fixed points -> moving points, LPS mm.
         moving: the moving image's identity.
         fixed: the fixed image's; None when it was no DICOM.
-        fixed_frame_of_reference: the registered frame: the one that the derived series lies in.
+        fixed_frame_of_reference: the registered frame: the one that the derived series lies in; a new one when empty.
         description: of the series.
 
     Raises:
@@ -81,6 +81,7 @@ def _registration_object(
     from pydicom.uid import generate_uid
 
     result = Dataset()
+    fixed_frame = fixed_frame or str(generate_uid(prefix=None))
     copy_patient_and_study(moving.template, result)
     _add_series(result, moving, description)
     result.FrameOfReferenceUID = fixed_frame
@@ -180,7 +181,6 @@ def _kind_of(matrix: FloatArray) -> str:
 def _add_series(target: Dataset, moving: Origin, description: str) -> None:
     from pydicom.uid import generate_uid
 
-    from medreg import __version__
     from medreg.io.dicom.derived_header import now_in_zone
 
     now = now_in_zone(target)
@@ -193,7 +193,7 @@ def _add_series(target: Dataset, moving: Origin, description: str) -> None:
     target.SeriesDescription = "".join(c for c in description if c.isprintable() and c != "\\")[:64]
     target.Manufacturer = target.ManufacturerModelName = "medreg"
     target.DeviceSerialNumber = "NONE"  # type 1, and software has none
-    target.SoftwareVersions = __version__
+    target.SoftwareVersions = own_version()
     target.Laterality = ""
     target.InstanceNumber = 1
     target.ContentLabel = "REGISTRATION"

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from medreg.io.dicom.opened import DicomFile
 
 _PALETTE = "PALETTE COLOR"
-_PREFERRED = "pylibjpeg"
+_PLUGINS = ("pydicom", "pylibjpeg")
+"""In this order: others decode the same, but end the process, or write tracebacks, on damaged streams."""
 
 
 def stored_values(frames: Sequence[Frame]) -> VoxelArray:
@@ -136,14 +137,13 @@ def _decoded(file: DicomFile, wanted: Sequence[int]) -> VoxelArray:
     elif file.pixels.length < (max(wanted) + 1) * file.pixels.frame_bytes:
         raise _short(file, max(wanted), (max(wanted) + 1) * file.pixels.frame_bytes)
     try:
-        # others decode the same, but end the process on damaged streams
-        plugin = _PREFERRED if _PREFERRED in decoder.available_plugins else ""
+        plugin = next((name for name in _PLUGINS if name in decoder.available_plugins), "")
         found = [np.asarray(decoder.as_array(dataset, index=n, decoding_plugin=plugin)[0]) for n in wanted]
         if file.pixels.photometric == _PALETTE:
             found = [_coloured(picture, dataset) for picture in found]
-    except (MemoryError, KeyboardInterrupt, SystemExit):
+    except MemoryError:
         raise
-    except BaseException as error:  # decoders raise what they like on damaged streams; Rust's panics are no Exceptions
+    except Exception as error:  # decoders raise what they like on damaged streams
         raise ReadError(
             f"{file.path}: its pixels ({_name(syntax)}) cannot be decoded, {reason(error)}; the file may be damaged, "
             f"{AGAIN}"

@@ -129,10 +129,11 @@ CASES = {
     "CT beyond 16 bits": (t.poor(t.CT), _volume(-900, 100_000, dtype=np.int32)),
     "rich CT": (t.rich(t.CT, ContrastBolusRoute="IV"), _volume(-900, 3000)),
     "MR": (t.poor(t.MR), _volume(0, 3000)),
+    "MR without inversion": (t.rich(t.MR, ScanningSequence="GR", InversionTime="900"), _volume(0, 9)),
     "rich MR": (t.rich(t.MR, ScanningSequence=["GR", "IR"], ScanOptions="CG"), _volume(-5, 3000)),
     "MR with a scale": (t.poor(t.MR), _volume(0, 1).with_array(np.linspace(-1, 1, 120).reshape(1, 4, 6, 5))),
     "PET": (t.poor(t.PET), _volume(0, 3000)),
-    "rich PET": (t.rich(t.PET, Units="BQML", DecayCorrection="START"), _volume(0, 3000)),
+    "rich PET": (t.rich(t.PET, Units="BQML", DecayCorrection="START", PatientPosition="HFS"), _volume(0, 3000)),
     "enhanced MR": (t.enhanced(), _volume(0, 3000)),
     "enhanced CT": (t.enhanced(t.ENHANCED_CT), _volume(0, 3000)),
     "enhanced PET": (t.enhanced(t.ENHANCED_PET), _volume(0, 3000)),
@@ -255,11 +256,11 @@ def test_magnitudes_that_fit_16_bits_need_no_rescale(tmp_path: Path) -> None:
 
 def test_the_moving_images_own_scale_is_kept(tmp_path: Path) -> None:
     stored = np.arange(120, dtype=np.int16).reshape(1, 4, 6, 5) - 60
-    metadata = {"stored_dtype": "int16", "slope": 0.125, "inter": 3.5}
-    moved = StoredImage((stored * 0.125 + 3.5).astype(np.float32), t.grid_named("oblique"), metadata=metadata)
+    metadata = {"stored_dtype": "int16", "slope": 0.1257391, "inter": 3.5}
+    moved = StoredImage((stored * 0.1257391 + 3.5).astype(np.float32), t.grid_named("oblique"), metadata=metadata)
     series = _write(moved, tmp_path, t.rich(t.MR))
-    assert (series.slope, series.intercept, series.rounded) == (0.125, 3.5, False)
-    np.testing.assert_array_equal(_values(_read(series)), moved.array[0])
+    assert (series.slope, series.intercept, series.rounded) == (0.1257391, 3.5, False)
+    np.testing.assert_allclose(_values(_read(series)), moved.array[0], atol=1e-5)  # float32
 
 
 def test_pet_is_stored_with_intercept_0_and_the_time_that_its_dose_is_decayed_to(tmp_path: Path) -> None:
@@ -270,6 +271,18 @@ def test_pet_is_stored_with_intercept_0_and_the_time_that_its_dose_is_decayed_to
     assert all((s.RescaleIntercept, s.Units, s.SeriesTime) == (0, "BQML", "030000") for s in slices)
     assert [s.ImageIndex for s in slices] == [1, 2, 3, 4] and slices[0].NumberOfSlices == 4
     np.testing.assert_allclose(_values(slices), moved.array[0], atol=series.slope / 2 * 1.001)  # half a step, rounded
+
+
+def test_pet_of_unknown_series_time_takes_the_acquisitions_and_never_the_present(tmp_path: Path) -> None:
+    first = _read(_write(_volume(0, 9), tmp_path, t.rich(t.PET)))[0]
+    assert (first.SeriesDate, first.SeriesTime) == ("20240102", "030506")
+
+
+def test_slices_of_a_tilted_grid_are_as_thick_as_their_distance_along_the_normal(tmp_path: Path) -> None:
+    grid = t.grid_named("tilted")
+    first = _read(_write(_volume(0, 9, grid), tmp_path, t.rich(t.MR)))[0]
+    assert float(first.SliceThickness) == pytest.approx(2.9, abs=1e-9)  # mm: the tilt shears along the rows' plane
+    assert float(first.SpacingBetweenSlices) == pytest.approx(2.9, abs=1e-9) and grid.spacing[2] > 3
 
 
 def test_what_is_no_number_is_told(tmp_path: Path) -> None:

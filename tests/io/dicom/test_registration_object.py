@@ -177,6 +177,8 @@ def test_two_images_of_one_frame_of_reference_are_told_apart(tmp_path: Path) -> 
     path = _write(tmp_path / "reg.dcm", _matrix(), moving=FIXED)
     for frame in ("", FIXED):
         np.testing.assert_allclose(read_registration(path, frame, frame), _matrix(), atol=1e-10)
+    path = _by_hand(tmp_path / "three.dcm", FIXED, [(FIXED, [np.eye(4)]), (FIXED, [_matrix()]), (OTHER, [np.eye(4)])])
+    np.testing.assert_allclose(read_registration(path, FIXED, FIXED), np.linalg.inv(_matrix()), atol=1e-7)
     path = _write(tmp_path / "same.dcm", np.eye(4), moving=FIXED)
     np.testing.assert_array_equal(read_registration(path, FIXED), np.eye(4))
 
@@ -288,6 +290,13 @@ def test_matrices_that_the_object_cannot_hold_are_refused(matrix: np.ndarray, te
     with pytest.raises(TransformError, match=text):
         _write(tmp_path / "reg.dcm", matrix)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_fixed_image_without_a_frame_of_reference_gets_a_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "reg.dcm"
+    write_registration(path, _matrix(), moving=_origin(MOVING), fixed=None, fixed_frame_of_reference="")
+    dataset = pydicom.dcmread(path)
+    assert dataset.FrameOfReferenceUID == dataset.RegistrationSequence[0].FrameOfReferenceUID != ""
 
 
 def test_a_missing_folder_is_a_write_error(tmp_path: Path) -> None:
