@@ -62,7 +62,7 @@ def summary(record: Mapping[str, Any], *, detailed: bool = False) -> list[Line]:
     if "dicom" in outputs:
         derived = outputs["dicom"]
         registration = f", {derived['registration']}" if "registration" in derived else ""
-        lines.append(Line("", f"{derived['folder']}/: DICOM series ({derived['note']}){registration}"))
+        lines.append(Line("DICOM", f"{derived['folder']}/: {derived['note']}{registration}"))
     return [
         *lines,
         Line("", ""),

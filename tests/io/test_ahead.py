@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from medreg.errors import GeometryError, MedregWarning, ReadError
-from medreg.io.ahead import Clerk, ThreadClerk, clerk, read_files
+from medreg.io.ahead import Clerk, ThreadClerk, Wanted, clerk, read_files
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
 
@@ -65,7 +65,7 @@ def test_files_come_back_as_they_are_with_their_checksums(
     big = np.arange(60**3, dtype=np.int16).reshape(60, 60, 60)  # goes by shared memory
     paths = [save_nifti(voxels, name="small.nii.gz"), save_nifti(big, name="big.nii")]
     with made() as beside:
-        small, large = beside.submit(read_files, paths).result()
+        small, large = beside.submit(read_files, [Wanted(path) for path in paths]).result()
     assert (voxels == small.image.array[0].T).all()
     assert (big == large.image.array[0].T).all()
     large.image.array[0, 0, 0, 0] = 7  # ours to change
@@ -92,7 +92,7 @@ def test_an_error_keeps_its_class_and_text(made: Callable[[], Clerk], tmp_path: 
         with pytest.raises(GeometryError, match="a.nii: is singular"):
             beside.submit(_refuses).result()
         with pytest.raises(ReadError, match=r"none.nii: no such file"):
-            beside.submit(read_files, [tmp_path / "none.nii"]).result()
+            beside.submit(read_files, [Wanted(tmp_path / "none.nii")]).result()
         assert beside.submit(_doubled, np.ones(1)).result()[0] == 2  # and the work goes on
 
 

@@ -49,14 +49,17 @@ def test_a_link_to_nothing_is_called_so(tmp_path):
         read_stored(tmp_path / "a.nii")
 
 
-def test_a_directory_is_called_so_and_dicom_is_pointed_on(tmp_path):
-    with pytest.raises(ReadError, match=r"is a directory; medreg reads image files: \.nii, .*dcm2niix"):
+def test_a_directory_without_dicom_says_what_is_in_it(tmp_path):
+    with pytest.raises(ReadError, match="holds no files at all"):
+        read_stored(tmp_path)
+    (tmp_path / "a.nii").write_bytes((348).to_bytes(4, "little") + bytes(340) + b"n+1\0")
+    with pytest.raises(ReadError, match=r"none of its 1 files is DICOM; name an image file in it, such as a\.nii"):
         read_stored(tmp_path)
 
 
 def test_a_dicom_file_is_told_by_its_content(tmp_path):
     (tmp_path / "IM0001").write_bytes(bytes(128) + b"DICM" + bytes(200))
-    with pytest.raises(ReadError, match="IM0001: is a DICOM file, which medreg does not read yet"):
+    with pytest.raises(ReadError, match="IM0001: .*DICOM"):
         read_stored(tmp_path / "IM0001")
 
 
@@ -90,7 +93,7 @@ def test_an_image_larger_than_memory_says_so(noise, save_nifti, monkeypatch):
 def test_an_unknown_suffix_lists_the_known_ones(tmp_path):
     (tmp_path / "notes.txt").write_text("hello, this is no image")
     with pytest.raises(
-        ReadError, match=r"notes\.txt: unknown kind of file \(suffix '\.txt'\); medreg reads \.nii, \.nii\.gz"
+        ReadError, match=r"notes\.txt: unknown kind of file \(suffix '\.txt'\); medreg reads DICOM, \.nii, \.nii\.gz"
     ):
         read_stored(tmp_path / "notes.txt")
 

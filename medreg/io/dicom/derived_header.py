@@ -17,9 +17,9 @@ from medreg.io.dicom.derived_modules import CT, DX, MR, PET, US, Kind, add_acqui
 from medreg.io.dicom.derived_scaling import Scaling
 from medreg.io.dicom.header import numbers, text, whole, words
 from medreg.io.dicom.origin import Origin
-from medreg.io.dicom.part10 import own_version
 from medreg.io.stored import StoredImage
 from medreg.types import FloatArray, VoxelArray
+from medreg.version import __version__
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -137,7 +137,7 @@ def _image_type(template: Dataset, kind: Kind) -> list[str]:
 def _add_derivation(shared: Dataset, moving: Origin) -> None:
     from pydicom.dataset import Dataset
 
-    shared.DerivationDescription = f"Resampled by medreg {own_version()} onto the grid of a fixed image"
+    shared.DerivationDescription = f"Resampled by medreg {__version__} onto the grid of a fixed image"
     shared.DerivationCodeSequence = [_code("113085", "Spatial resampling")]
     sources = []
     for instance in moving.instances:
@@ -152,7 +152,7 @@ def _add_derivation(shared: Dataset, moving: Origin) -> None:
     equipment = Dataset()
     equipment.PurposeOfReferenceCodeSequence = [_code("109102", "Processing Equipment")]
     equipment.Manufacturer = equipment.ManufacturerModelName = "medreg"
-    equipment.SoftwareVersions = own_version()
+    equipment.SoftwareVersions = __version__
     equipment.ContributionDateTime = str(shared.ContentDate) + str(shared.ContentTime)
     equipment.ContributionDescription = "Registration and resampling"
     shared.ContributingEquipmentSequence = [equipment]

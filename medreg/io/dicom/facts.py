@@ -119,7 +119,7 @@ def facts_of(
         >>> facts["EchoTime"], facts["PhaseEncodingAxis"], "PatientName" in facts
         (0.0025, 'i', False)
     """
-    import medreg
+    from medreg.version import __version__
 
     places = [template, *_functional_groups(template)]
     facts: dict[str, Any] = {name: said for name, keys in _TEXTS if (said := _text(places, keys, template))}
@@ -138,7 +138,7 @@ def facts_of(
     facts |= _phase_encoding(places, size, positive=phase_positive) | _slice_timing(slice_times_ms)
     if facts.get("Modality") == "PT":
         facts |= _pet(template, places, list(volumes) or [template])
-    return {**facts, "ConversionSoftware": "medreg", "ConversionSoftwareVersion": medreg.__version__}
+    return {**facts, "ConversionSoftware": "medreg", "ConversionSoftwareVersion": __version__}
 
 
 def _functional_groups(template: Dataset) -> Iterator[Dataset]:

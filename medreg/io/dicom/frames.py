@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +45,10 @@ class Plane:
     def normal(self) -> FloatArray:
         """Unit vector (3,): x cross y."""
         return np.cross(self.axes[0], self.axes[1])
+
+    def moved(self, height: float) -> Plane:
+        """The plane that lies `height` mm along the normal."""
+        return Plane(self.position + height * self.normal, self.axes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,20 +183,7 @@ def _tiles(file: DicomFile, mosaic: Mosaic) -> list[Frame]:
     first = one.plane.position + shift @ one.plane.axes
     step = mosaic.step(one.plane.normal)
     return [
-        Frame(
-            file,
-            0,
-            mosaic.size,
-            Plane(first + k * step, one.plane.axes),
-            one.spacing,
-            one.slope,
-            one.intercept,
-            tile=mosaic.tile(k),
-            kind=one.kind,
-            contrast=one.contrast,
-            order=one.order,
-            depth=mosaic.spacing,
-        )
+        replace(one, plane=Plane(first + k * step, one.plane.axes), tile=mosaic.tile(k), depth=mosaic.spacing)
         for k in range(mosaic.count)
     ]
 
@@ -201,46 +192,24 @@ def _stack(one: Frame, count: int) -> list[Frame]:
     """The frames of a file without functional groups: slices of nuclear medicine and doses, else pictures in time."""
     header = one.file.header
     count = min(count, one.file.pixels.most_frames)
-    offsets: Sequence[float] | None = None
-    if one.plane is not None:
-        offsets = numbers(header, "GridFrameOffsetVector")
-        step = number(header, "SpacingBetweenSlices")
-        if offsets is not None and len(offsets) == count:
-            offsets = [offset - offsets[0] for offset in offsets]
-        elif step and not _is_in_time(header):
-            offsets = [k * step for k in range(count)]
-        else:
-            offsets = None
-    frames = []
-    for k in range(count):
-        plane = None
-        if one.plane is not None and offsets is not None:
-            plane = Plane(one.plane.position + offsets[k] * one.plane.normal, one.plane.axes)
-        elif one.plane is not None:
-            plane = one.plane
-        frames.append(_replaced(one, k, plane))
-    return frames
+    offsets = numbers(header, "GridFrameOffsetVector")
+    step = number(header, "SpacingBetweenSlices")
+    if offsets is not None and len(offsets) == count:
+        heights = [offset - offsets[0] for offset in offsets]
+    elif step and not _is_in_time(header):
+        heights = [k * step for k in range(count)]
+    else:
+        heights = [0.0] * count
+    return [
+        replace(one, number=k, plane=one.plane and one.plane.moved(height), order={**one.order, "frame": float(k)})
+        for k, height in enumerate(heights)
+    ]
 
 
 def _is_in_time(header: Dataset) -> bool:
     """Whether frames follow each other in time and not in space."""
     pointers = {int(pointer) for pointer in numbers(header, "FrameIncrementPointer") or ()}
     return bool(pointers & {0x00181063, 0x00181065})  # FrameTime, FrameTimeVector
-
-
-def _replaced(one: Frame, k: int, plane: Plane | None) -> Frame:
-    return Frame(
-        one.file,
-        k,
-        one.size,
-        plane,
-        one.spacing,
-        one.slope,
-        one.intercept,
-        kind=one.kind,
-        order={**one.order, "frame": float(k)},
-        depth=one.depth,
-    )
 
 
 def _enhanced(file: DicomFile, size: tuple[int, int], groups: Sequence[Dataset]) -> list[Frame]:

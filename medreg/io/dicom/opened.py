@@ -103,6 +103,7 @@ def open_header(path: Path) -> DicomFile | None:
             header = pydicom.dcmread(file, stop_before_pixels=True, force=True)
         except Exception as error:  # pydicom raises what it likes on damaged files
             raise ReadError(f"{path}: cannot be read as DICOM, its header is damaged; {AGAIN}") from error
+        header.buffer = None  # the map, which no process can hand to another
         syntax = _syntax(header)
         if syntax == DEFLATED:
             return _deflated(path, header)

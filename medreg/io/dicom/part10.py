@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +14,6 @@ EncodedElements = Mapping[int, bytes]
 """Encoded elements by their tag."""
 
 _PIXEL_DATA = 0x7FE00010
-
-
-def own_version() -> str:
-    """Medreg's version, for SoftwareVersions; looked up by name, as the layers below `medreg` do not import it."""
-    return str(getattr(importlib.import_module("medreg"), "__version__", "unknown"))
 
 
 def encode_elements(dataset: Dataset, encodings: Sequence[str]) -> dict[int, bytes]:

@@ -21,9 +21,10 @@ from medreg.io.atomic import written_beside
 from medreg.io.dicom.copied import copy_patient_and_study, quiet, settle_character_set
 from medreg.io.dicom.header import item, items, numbers, text, whole
 from medreg.io.dicom.origin import Instance, Origin
-from medreg.io.dicom.part10 import encode_elements, own_version, write_part10
+from medreg.io.dicom.part10 import encode_elements, write_part10
 from medreg.io.failing import AGAIN, reading
 from medreg.types import FloatArray
+from medreg.version import __version__
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -193,7 +194,7 @@ def _add_series(target: Dataset, moving: Origin, description: str) -> None:
     target.SeriesDescription = "".join(c for c in description if c.isprintable() and c != "\\")[:64]
     target.Manufacturer = target.ManufacturerModelName = "medreg"
     target.DeviceSerialNumber = "NONE"  # type 1, and software has none
-    target.SoftwareVersions = own_version()
+    target.SoftwareVersions = __version__
     target.Laterality = ""
     target.InstanceNumber = 1
     target.ContentLabel = "REGISTRATION"

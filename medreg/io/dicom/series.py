@@ -281,7 +281,7 @@ def _alike(a: Frame, b: Frame) -> bool:
         return False
     if (a.plane is None) != (b.plane is None) or (a.spacing is None) != (b.spacing is None):
         return False
-    if a.spacing and b.spacing and not np.allclose(a.spacing, b.spacing, rtol=1e-3, atol=0):
+    if a.spacing and b.spacing and any(abs(s - t) > 1e-3 * t for s, t in zip(a.spacing, b.spacing, strict=True)):
         return False
     return a.plane is None or b.plane is None or float(np.abs(a.plane.axes - b.plane.axes).max()) < _TURNED
 
