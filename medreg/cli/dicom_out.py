@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,6 +18,8 @@ from medreg.io.stored import StoredImage
 from medreg.types import FloatArray
 
 REGISTRATION = "registration.dcm"
+DERIVED_BY = b"Resampled by medreg"
+_HEAD_BYTES = 1 << 20
 
 
 class DicomFolder:
@@ -31,7 +34,7 @@ class DicomFolder:
 
     def __init__(self, path: Path, *, overwrite: bool) -> None:
         """Name the folder; nothing is touched before entering."""
-        self.path = path.absolute()
+        self.path = path
         self._overwrite = overwrite
         self._made: list[Path] = []
 
@@ -39,16 +42,17 @@ class DicomFolder:
         """Check and prepare."""
         if self.path.exists() and not self.path.is_dir():
             raise WriteError(f"{self.path}: is a file; name a folder for the series with --dicom-out")
-        there = sorted(file.name for file in self.path.iterdir()) if self.path.is_dir() else []
-        foreign = [name for name in there if name != REGISTRATION and not (name[:2] == "IM" and name.endswith(".dcm"))]
+        there = sorted(self.path.iterdir()) if self.path.is_dir() else []
+        foreign = [file for file in there if not _is_derived(file)]
         if foreign or (there and not self._overwrite):
-            hint = "name another folder" if foreign else "add --overwrite to replace them, or name another folder"
-            raise WriteError(f"{self.path}: holds {', '.join((foreign or there)[:3])} already; {hint} with --dicom-out")
+            names = ", ".join(file.name for file in (foreign or there)[:3])
+            why = ", which medreg did not write; " if foreign else " already; add --overwrite to replace them, or "
+            raise WriteError(f"{self.path}: holds {names}{why}name another folder with --dicom-out")
         try:
-            for folder in reversed([p for p in self.path.parents if not p.exists()]):
+            for folder in reversed([p for p in self.path.absolute().parents if not p.exists()]):
                 folder.mkdir()
                 self._made.append(folder)
-            self.inside = Path(tempfile.mkdtemp(prefix=".medreg-", dir=self.path.parent))
+            self.inside = Path(tempfile.mkdtemp(prefix=".medreg-", dir=self.path.absolute().parent))
         except OSError as error:
             raise WriteError(f"{self.path}: cannot be written, {error.strerror or error}") from error
         return self
@@ -73,6 +77,31 @@ class DicomFolder:
                 folder.rmdir()
 
 
+def _is_derived(file: Path) -> bool:
+    """Whether a file is one that medreg derived: nothing else is ever replaced."""
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        head = opened.read(_HEAD_BYTES)
+    return head[128:132] == b"DICM" and (DERIVED_BY in head or (file.name == REGISTRATION and b"medreg" in head))
+
+
+def check_apart(dicom_out: Path, out: Path, inputs: Iterable[Path]) -> None:
+    """Refuse, before any work, a folder that is or holds that of the other outputs, or an image that is read.
+
+    Raises:
+        UsageError: with what to do.
+    """
+    target = dicom_out.resolve()
+    if target == out.resolve() or target in out.resolve().parents:
+        raise UsageError(f"--dicom-out {dicom_out}: is or holds the folder of the other outputs; name one of its own")
+    for path in map(Path.resolve, inputs):
+        if target == path or target in path.parents or path in target.parents:
+            raise UsageError(
+                f"--dicom-out {dicom_out}: is, holds or lies in an input, {path}; name a folder of its own"
+            )
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
@@ -91,6 +120,10 @@ def check_dicom_out(fixed: StoredImage, moving: StoredImage, *, linear: bool) ->
             f"{moving.name}: --dicom-out derives a series from the moving image's own, but this is "
             f"{moving.metadata.get('format')}: nobody knows whose it is; give the DICOM series as the moving image"
         )
+    from medreg.io.dicom.derived import check_plane
+
+    if fixed.grid.dimension == 3:
+        check_plane(fixed.grid, Path(fixed.name))
     if not linear:
         raise UsageError("--dicom-out: a DICOM registration cannot hold a homography; leave one of the two out")
     other = origin_of(fixed.metadata)

@@ -106,7 +106,10 @@ def check_output(path: Path, *, overwrite: bool) -> None:
         WriteError: with what to do.
     """
     if suffix_of(path) not in KIND_OF_SUFFIX:
-        raise WriteError(f"{path}: unknown suffix {suffix_of(path)!r}; medreg writes {', '.join(KIND_OF_SUFFIX)}")
+        dicom = "; DICOM is written by medreg register --dicom-out" if suffix_of(path) in (".dcm", ".ima") else ""
+        raise WriteError(
+            f"{path}: unknown suffix {suffix_of(path)!r}; medreg writes {', '.join(KIND_OF_SUFFIX)}{dicom}"
+        )
     if path.is_dir():
         raise WriteError(f"{path}: is a directory; give the name of a file to write")
     if path.exists() and not overwrite:

@@ -39,6 +39,8 @@ def info(
 
     asked, choice = spacing_choice(spacing), Choice(series, Way(uneven))
     places = {str(path): found for path in files if series is None and (found := _listing(path)) is not None}
+    if not json and places:
+        typer.echo("\n".join(line for place, found in places.items() for line in series_lines(place, found)))
     with collected() as warned:
         images = [_read(path, choice, asked) for path in files if _is_one(places.get(str(path)))]
     described = [describe(image) for image in images]
@@ -51,9 +53,14 @@ def info(
         record = {"images": described, "series": places, "overlap": between, "warnings": warned}
         typer.echo(to_json(record), nl=False)
         return
-    lines = [line for place, found in places.items() for line in series_lines(place, found)]
-    lines += [line for image in described for line in description_lines(image)]
-    typer.echo("\n".join([*lines, *overlap_lines(between), *(f"warning: {text}" for text in warned)]))
+    lines = [
+        line
+        for image in described
+        for line in description_lines(image, named=len(images) > 1 or image["file"] not in places)
+    ]
+    lines += [*overlap_lines(between), *(f"warning: {text}" for text in warned)]
+    if lines:
+        typer.echo("\n".join(lines))
 
 
 def _listing(path: Path) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from medreg.cli.clock import Clock
-from medreg.cli.dicom_out import DicomFolder, check_dicom_out, write_dicom_out
+from medreg.cli.dicom_out import DicomFolder, check_apart, check_dicom_out, write_dicom_out
 from medreg.cli.files import read_inputs, write_moved
 from medreg.cli.folder import RECORD, OutputFolder
 from medreg.cli.jobs import Asked
@@ -36,6 +36,8 @@ def run(asked: Asked, screen: Screen, *, overwrite: bool) -> dict[str, Any]:
         MedregError: whatever is wrong with the inputs, the device or the disk; then no output is left.
     """
     clock, job, files = Clock(), asked.job, asked.files
+    if job.dicom_out is not None:
+        check_apart(job.dicom_out, asked.out, files.values())
     initial = None if job.initial is None else read_transform(job.initial)
     start_sha256 = None if job.initial is None else hashlib.sha256(job.initial.read_bytes()).hexdigest()
     with ExitStack() as open_, collected() as texts:

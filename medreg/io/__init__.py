@@ -1,4 +1,4 @@
-"""Image files: NIfTI, MGH, NRRD, MetaImage, PNG, JPEG, TIFF and BMP; their libraries are imported on first use."""
+"""Image files: DICOM, NIfTI, MGH, NRRD, MetaImage, PNG, JPEG, TIFF, BMP; their libraries are imported on first use."""
 
 from medreg.io.image import Written, read_image, read_stored, write_image
 from medreg.io.registrable import check_registrable

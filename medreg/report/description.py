@@ -43,6 +43,8 @@ def describe(image: StoredImage) -> dict[str, Any]:
         "minimum": finite.min().item() if finite.size else None,
         "maximum": finite.max().item() if finite.size else None,
         "not_finite": int(image.array.size - finite.size),
+        "modality": metadata.get("modality", ""),
+        "units": metadata.get("units", ""),
         **{
             key: metadata[key]
             for key in ("sform_code", "qform_code", "affine_from", "sform_qform_mm")

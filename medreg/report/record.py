@@ -209,9 +209,10 @@ def _input(path: Path, ahead: Ahead, job: Job) -> dict[str, Any]:
 
 
 def _series(ran: Ran, role: str) -> str | None:
-    """The DICOM image that was taken, by its number: a UID would identify a person."""
-    number = ran.inputs[role].image.metadata.get("series")
-    return None if number is None else str(number)
+    """The DICOM image that was asked for, by its number: a UID would identify a person."""
+    if getattr(ran.job, f"{role}_series") is None:
+        return None
+    return str(ran.inputs[role].image.metadata["series"])
 
 
 def _mask(job: Job, role: str, share: float) -> dict[str, Any]:

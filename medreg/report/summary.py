@@ -41,7 +41,7 @@ def summary(record: Mapping[str, Any], *, detailed: bool = False) -> list[Line]:
     metric, seconds = record["metric"], record["seconds"]
     reason = f" ({metric['reason'].rstrip('.')})" if metric["asked"] == "auto" and metric["reason"] else ""
     lines = [
-        Line("", f"{title_of(moving, fixed)}, {record['transform']['kind']}", "strong"),
+        Line("", f"{title_of(moving, fixed, _series(record))}, {record['transform']['kind']}", "strong"),
         Line("found", motion(record["transform"])),
         _verdict(record["verdict"]),
         Line("ended", _ended(outcome, record["verdict"]), tone),
@@ -98,10 +98,18 @@ def _start(start: Mapping[str, Any]) -> str:
     return f"{start['used']} (tried {tried}{more})" if tried else str(start["used"])
 
 
-def title_of(moving: str, fixed: str) -> str:
-    """What goes onto what, by file name where that tells the two apart."""
+def title_of(moving: str, fixed: str, series: tuple[str, str] = ("", "")) -> str:
+    """What goes onto what, by file name where that tells the two apart; `series` says which image of each."""
     names = Path(moving).name, Path(fixed).name
-    return " → ".join(names if names[0] != names[1] else (moving, fixed))
+    names = names if names[0] != names[1] else (moving, fixed)
+    return " → ".join(f"{name}{which}" for name, which in zip(names, series, strict=True))
+
+
+def _series(record: Mapping[str, Any]) -> tuple[str, str]:
+    """Of the moving and the fixed image which one of a DICOM folder was asked for."""
+    asked = [record.get("job", {}).get(f"{role}_series") for role in ("moving", "fixed")]
+    moving, fixed = ("" if number is None else f" series {number}" for number in asked)
+    return moving, fixed
 
 
 def motion(transform: Mapping[str, Any]) -> str:
@@ -123,7 +131,8 @@ def apply_command(record: Mapping[str, Any]) -> str:
     folder, like = Path(record["outputs"]["folder"]), record["inputs"]["fixed"]["file"]
     transform = shlex.quote(str(folder / record["outputs"]["transform"]["file"]))
     suffix = suffix_of(Path(record["outputs"]["moved"]["file"]))
-    onto = f"{shlex.quote(like)}{_spacings(record)}"
+    series = record.get("job", {}).get("fixed_series")
+    onto = f"{shlex.quote(like)}{'' if series is None else f' --like-series {series}'}{_spacings(record)}"
     return f"  medreg apply IMAGE --transform {transform} --like {onto} --out MOVED{suffix}"
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def description_lines(image: Mapping[str, Any]) -> list[str]:
-    """The lines of one image, as described by `describe`."""
+def description_lines(image: Mapping[str, Any], *, named: bool = True) -> list[str]:
+    """The lines of one image, as described by `describe`; the first names it, unless that was just done."""
     unit = image["unit"]
     world = "" if image["world"] == "picture" else ", LPS"
     rows = {
-        "format": f"{image['format']}{_codes(image)}{_turned(image)}",
+        "format": f"{image['format']}{_modality(image)}{_codes(image)}{_turned(image)}",
         "size": f"{_times(image['size'])} {'pixels' if len(image['size']) == 2 else 'voxels'}{_leading(image)}",
         "spacing": f"{_times(image['spacing'])} {unit}{_unsaid(image)}",
         "extent": f"{_times(image['extent'])} {unit}",
@@ -20,7 +20,8 @@ def description_lines(image: Mapping[str, Any]) -> list[str]:
         "centre": f"{_point(image['centre'])} {unit}{world}",
         "values": f"{image['dtype']}{_scaling(image)}, {_range(image)}",
     }
-    return [str(image["file"]), *(f"  {name:<9}{text}" for name, text in rows.items())]
+    lines = [f"  {name:<9}{text}" for name, text in rows.items()]
+    return [str(image["file"]), *lines] if named else lines
 
 
 _TITLES = ("no", "modality", "description", "series", "files", "size", "spacing mm", "volumes")
@@ -46,8 +47,10 @@ def series_lines(place: str, listing: Mapping[str, Any]) -> list[str]:
     for cells, row in zip([_TITLES, *rows], [None, *listing["rows"]], strict=True):
         lines.append(("  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))).rstrip())
         lines += [f"  {'':<{widths[0]}}  ! {note}" for note in (row["notes"] if row else ())]
-    if listing["other_files"]:
-        lines.append(f"  and {listing['other_files']} files that are no DICOM images")
+    if others := listing["other_files"]:
+        lines.append(
+            f"  and {others} other file{'s' if others > 1 else ''}, no image{'s' if others > 1 else ''} of DICOM"
+        )
     return [*lines, *(f"  unreadable: {text}" for text in listing["unreadable"])]
 
 
@@ -73,6 +76,10 @@ def _times(values: Sequence[float]) -> str:
 
 def _point(values: Sequence[float]) -> str:
     return f"({', '.join(f'{v:.2f}' for v in values)})"
+
+
+def _modality(image: Mapping[str, Any]) -> str:
+    return f", {image['modality']}" if image["modality"] else ""
 
 
 def _leading(image: Mapping[str, Any]) -> str:
@@ -108,7 +115,8 @@ def _range(image: Mapping[str, Any]) -> str:
     if image["minimum"] is None:
         return "no finite value"
     holes = f", {image['not_finite']} NaN or infinite" if image["not_finite"] else ""
-    return f"{image['minimum']:g} to {image['maximum']:g}{holes}"
+    units = f" {image['units']}" if image["units"] else ""
+    return f"{image['minimum']:g} to {image['maximum']:g}{units}{holes}"
 
 
 def _codes(image: Mapping[str, Any]) -> str:

@@ -41,12 +41,13 @@ class _WeightedGather(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(flat, base, *weights)
         ctx.steps, ctx.counts = steps, counts
-        return _summed(flat, base, steps, _by_axis(weights, counts))
+        return summed(flat, base, steps, _by_axis(weights, counts))
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         flat, base, *weights = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return _tracked_gradients(ctx, flat, base, weights, gradient)
         by_axis = _by_axis(weights, ctx.counts)
         to_flat = torch.zeros_like(flat) if ctx.needs_input_grad[0] else None
         to_weights = [[torch.zeros_like(w) for w in axis] for axis in by_axis]
@@ -69,16 +70,33 @@ class _WeightedGather(torch.autograd.Function):
         return to_flat, None, None, None, *(w for axis in to_weights for w in axis)
 
 
+def _tracked_gradients(
+    ctx: Any, flat: Tensor, base: Tensor, weights: Sequence[Tensor], gradient: Tensor
+) -> tuple[Tensor | None, ...]:
+    """The gradients with a graph of their own (`create_graph=True`): through the plain sum, whose steps torch knows."""
+    inputs = [t for t, wanted in zip((flat, *weights), _wanted(ctx), strict=True) if wanted]
+    total = summed(flat, base, ctx.steps, _by_axis(weights, ctx.counts))
+    found = iter(torch.autograd.grad(total, inputs, gradient, create_graph=True, allow_unused=True))
+    to_flat, *to_weights = (next(found) if wanted else None for wanted in _wanted(ctx))
+    return to_flat, None, None, None, *to_weights
+
+
+def _wanted(ctx: Any) -> list[bool]:
+    """Whether the voxels, and each of the weights, want a gradient."""
+    return [ctx.needs_input_grad[0], *ctx.needs_input_grad[4:]]
+
+
 def _by_axis(weights: Sequence[Tensor], counts: Sequence[int]) -> list[Sequence[Tensor]]:
     starts = [sum(counts[:k]) for k in range(len(counts))]
     return [weights[start : start + count] for start, count in zip(starts, counts, strict=True)]
 
 
-def _summed(flat: Tensor, base: Tensor, steps: Sequence[int], weights: Sequence[Sequence[Tensor]]) -> Tensor:
+def summed(flat: Tensor, base: Tensor, steps: Sequence[int], weights: Sequence[Sequence[Tensor]]) -> Tensor:
+    """`weighted_gather` as plain operations; without a graph, `flat` may be (V, M) and the weights (N, 1)."""
     if not weights:
         gathered: Tensor = flat.index_select(0, base)
         return gathered
-    parts = (_summed(flat[k * steps[0] :], base, steps[1:], weights[1:]) for k in range(len(weights[0])))
+    parts = (summed(flat[k * steps[0] :], base, steps[1:], weights[1:]) for k in range(len(weights[0])))
     if len(weights[0]) == 2:  # the two sum to 1; lerp keeps a constant exactly what it is
         return torch.lerp(next(parts).to(weights[0][1].dtype), next(parts).to(weights[0][1].dtype), weights[0][1])
     total = next(parts) * weights[0][0]

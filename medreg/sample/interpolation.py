@@ -134,10 +134,7 @@ class Sampler:
         self.interpolation = interpolation
         self.outside = outside
         self.dtype = volume.dtype if isinstance(interpolation, Nearest) else working_dtype(volume.dtype)
-        if isinstance(interpolation, CubicBSpline):
-            volume = _with_margin(spline_coefficients(volume.to(self.dtype)), 2, _mirrored)
-        elif isinstance(interpolation, WindowedSinc):
-            volume = _with_margin(volume, interpolation.radius, _replicated)
+        volume = made_ready(volume, interpolation, range(1, volume.ndim))
         if isinstance(outside, Fill):
             _check_fits(outside.value, self.dtype)
         self._shape = volume.shape[1:]
@@ -165,20 +162,49 @@ class Sampler:
             nearest = [(x.detach() + 0.5).clamp(0, n - 1).int() for x, n in zip(axes, self.size, strict=True)]
             base = _offsets(nearest, self._shape)
             return torch.stack([flat.index_select(0, base) for flat in self._flat])
-        lows, weights = zip(*(self._weights(x, n) for x, n in zip(axes, self.size, strict=True)), strict=True)
+        each = (weights_along(x, n, self.interpolation, self.dtype) for x, n in zip(axes, self.size, strict=True))
+        lows, weights = zip(*each, strict=True)
         base, steps = _offsets(lows, self._shape), _steps(self._shape)[::-1]
         return torch.stack([weighted_gather(flat, base, steps, weights[::-1]) for flat in self._flat])
 
-    def _weights(self, x: Tensor, n: int) -> tuple[Tensor, list[Tensor]]:
-        """First tap of each point along an axis of n voxels, counted with the margin, and the weights of its taps."""
-        if isinstance(self.interpolation, Linear):
-            low, place = _pair(x, n)
-            return low, linear_weights(place.to(self.dtype).clamp(0, min(n - 1, 1)))
-        low = (x.detach() + 1).int()
-        fraction = (x + 1 - low.to(x.dtype)).to(self.dtype)
-        if isinstance(self.interpolation, WindowedSinc):
-            return low, lanczos_weights(fraction, self.interpolation.radius)
-        return low, cubic_weights(fraction)
+
+def weights_along(
+    x: Tensor, n: int, interpolation: Interpolation, dtype: torch.dtype
+) -> tuple[Tensor, list[Tensor]]:
+    """First tap (int) of each place `x` (N,) along an axis of n voxels, counted with the margin, and its taps' weights.
+
+    The margin is `margin_of(interpolation)`; the weights are in `dtype`. Not for `Nearest`, which has no weights.
+    """
+    if isinstance(interpolation, Linear):
+        low, place = _pair(x, n)
+        return low, linear_weights(place.to(dtype).clamp(0, min(n - 1, 1)))
+    low = (x.detach() + 1).int()
+    fraction = (x + 1 - low.to(x.dtype)).to(dtype)
+    if isinstance(interpolation, WindowedSinc):
+        return low, lanczos_weights(fraction, interpolation.radius)
+    return low, cubic_weights(fraction)
+
+
+def margin_of(interpolation: Interpolation) -> int:
+    """Voxels that `made_ready` adds at both ends of every axis."""
+    match interpolation:
+        case CubicBSpline():
+            return 2
+        case WindowedSinc():
+            return interpolation.radius
+    return 0
+
+
+def made_ready(volume: Tensor, interpolation: Interpolation, axes: Sequence[int]) -> Tensor:
+    """`volume` (C, z, y, x) or (C, y, x) ready for taps along its `axes` (1 is z in 3D): prefiltered, with margins."""
+    if isinstance(interpolation, CubicBSpline):
+        volume = spline_coefficients(volume.to(working_dtype(volume.dtype)), axes)
+    return _with_margin(volume, margin_of(interpolation), continued(interpolation), axes)
+
+
+def continued(interpolation: Interpolation) -> Callable[[Tensor, int], Tensor]:
+    """How the axis goes on beyond its ends: the voxel (0 to n - 1) that a place outside takes."""
+    return _mirrored if isinstance(interpolation, CubicBSpline) else _replicated
 
 
 def sample_with_gradient(volume: Tensor, index: Tensor) -> Sampled:
@@ -290,9 +316,9 @@ def _steps(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(prod(shape[len(shape) - k :]) if n > 1 else 0 for k, n in enumerate(reversed(shape)))
 
 
-def _with_margin(volume: Tensor, margin: int, rule: Callable[[Tensor, int], Tensor]) -> Tensor:
-    """`volume` with `margin` more voxels at both ends of every axis, copied from where `rule` says."""
-    for axis in range(1, volume.ndim):
+def _with_margin(volume: Tensor, margin: int, rule: Callable[[Tensor, int], Tensor], along: Sequence[int]) -> Tensor:
+    """`volume` with `margin` more voxels at both ends of the axes `along`, copied from where `rule` says."""
+    for axis in along if margin else ():
         n = volume.shape[axis]
         places = torch.arange(margin, device=volume.device)
         ends = (volume.index_select(axis, rule(at, n)) for at in (places - margin, places + n))

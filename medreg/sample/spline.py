@@ -6,6 +6,7 @@ fit for signal and image processing", 1999, doi:10.1109/79.799930.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from math import ceil, log, sqrt
 
@@ -18,7 +19,7 @@ POLE = sqrt(3) - 2
 """Of the cubic prefilter: its impulse response is sqrt(3) * POLE^|k|."""
 
 
-def spline_coefficients(volume: Tensor) -> Tensor:
+def spline_coefficients(volume: Tensor, axes: Sequence[int] | None = None) -> Tensor:
     """Coefficients c, of the shape of `volume` (..., C, z, y, x) or (C, y, x), with mirror boundaries (ITK's).
 
     At the voxel centres (c[k-1] + 4 c[k] + c[k+1]) / 6 along every axis gives the voxels back; beyond the outermost
@@ -26,9 +27,10 @@ def spline_coefficients(volume: Tensor) -> Tensor:
 
     Args:
         volume: floating point, first axis channels, all others space.
+        axes: those to filter along; all axes of space where none are given.
     """
     reach = ceil(log(torch.finfo(volume.dtype).eps / 16) / log(-POLE))
-    for axis in range(1, volume.ndim):
+    for axis in range(1, volume.ndim) if axes is None else axes:
         if volume.shape[axis] > 1:
             volume = along_axis(volume, axis, partial(_inverse_entries, volume.shape[axis]), reach)
     return volume

@@ -217,7 +217,7 @@ def test_info_lists_what_a_folder_holds(folders: tuple[Path, Path], medreg: Run,
     assert result.exit_code == 0, result.output
     rows = [line.split() for line in result.stdout.splitlines()]
     assert sorted(row[1] for row in rows if row and row[0] in ("1", "2")) == ["CT", "MR"]
-    assert "files that are no DICOM images" in result.stdout
+    assert "other files, no images of DICOM" in result.stdout
     listed = json.loads(medreg("info", both, "--json").stdout)["series"][str(both)]["rows"]
     assert [row["size"] for row in listed if row["modality"] == "CT"] == [[36, 40, 34]]
     for text in dicom_series.identifiers():
@@ -285,6 +285,21 @@ def test_what_cannot_become_dicom_is_refused_before_any_work(
     assert result.exit_code == 2
     assert "--dicom-out" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_originals_are_never_replaced(folders: tuple[Path, Path], medreg: Run, tmp_path: Path) -> None:
+    series = tmp_path / "mr"
+    series.mkdir()
+    for number, path in enumerate(sorted(folders[1].iterdir())):  # named as scanners and medreg name them
+        shutil.copy(path, series / f"IM{number:04d}.dcm")
+    before = {path.name: path.read_bytes() for path in series.iterdir()}
+    flags = ["--out", tmp_path / "o", "--overwrite", "-q", "--dicom-out"]
+    for target in (series, tmp_path, series / "inside"):
+        assert medreg("register", folders[0], series, *flags, target).exit_code == 2
+    elsewhere = medreg("register", *folders, *flags, series)  # no input of this run, but a scanner's files
+    assert elsewhere.exit_code == 7
+    assert "which medreg did not write" in elsewhere.stderr
+    assert {path.name: path.read_bytes() for path in series.iterdir()} == before
 
 
 def test_a_folder_of_other_files_is_never_replaced(folders: tuple[Path, Path], medreg: Run, tmp_path: Path) -> None:

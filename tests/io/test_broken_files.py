@@ -53,7 +53,7 @@ def test_a_directory_without_dicom_says_what_is_in_it(tmp_path):
     with pytest.raises(ReadError, match="holds no files at all"):
         read_stored(tmp_path)
     (tmp_path / "a.nii").write_bytes((348).to_bytes(4, "little") + bytes(340) + b"n+1\0")
-    with pytest.raises(ReadError, match=r"none of its 1 files is DICOM; name an image file in it, such as a\.nii"):
+    with pytest.raises(ReadError, match=r"its only file is no DICOM; name an image file in it, such as a\.nii"):
         read_stored(tmp_path)
 
 

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from medreg.io.dicom.header import items, text, value_of
@@ -70,14 +68,6 @@ _IN_ENHANCED = {
 """Classic attributes and what they are called in the functional groups of enhanced objects."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _LARGEST_IS = 2**31 - 1
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without pydicom's warnings of values that break their VR: they quote the values, names of patients among them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def copy_patient_and_study(source: Dataset, target: Dataset) -> None:

@@ -12,13 +12,14 @@ import numpy as np
 from medreg.errors import GeometryError, WriteError
 from medreg.geometry.grid import SHEAR_TOLERANCE, Grid
 from medreg.image import Leading
-from medreg.io.dicom.copied import quiet, settle_character_set
+from medreg.io.dicom.copied import settle_character_set
 from medreg.io.dicom.derived_header import Request, Series, decimals, normal_of, shared_attributes
 from medreg.io.dicom.derived_modules import PET, SECONDARY, Kind, kind_for
 from medreg.io.dicom.derived_scaling import Rescale, Scaling, scaling_for
 from medreg.io.dicom.header import text
 from medreg.io.dicom.origin import Instance, Origin
 from medreg.io.dicom.part10 import encode_elements, pixel_element, write_part10
+from medreg.io.dicom.quiet import quiet
 from medreg.io.encoding import encode
 from medreg.io.stored import StoredImage
 from medreg.types import VoxelArray
@@ -101,7 +102,7 @@ def write_derived(
         WriteError: neither grey nor RGB, or the disk refuses.
     """
     coloured = _is_coloured(moved, folder)
-    _check_plane(moved.grid, folder)
+    check_plane(moved.grid, folder)
     with quiet():
         return _written(moved, folder, moving, fixed, Request(description, window, series_number), coloured=coloured)
 
@@ -153,7 +154,16 @@ def _is_coloured(moved: StoredImage, folder: Path) -> bool:
     return channels == 3
 
 
-def _check_plane(grid: Grid, folder: Path) -> None:
+def check_plane(grid: Grid, folder: Path) -> None:
+    """Make sure that DICOM can hold the slices of a grid.
+
+    Args:
+        grid: the fixed image's.
+        folder: for the message.
+
+    Raises:
+        GeometryError: rows and columns are not at a right angle.
+    """
     direction = np.array(grid.direction)
     cosine = abs(float(direction[:, 0] @ direction[:, 1]))
     if cosine > SHEAR_TOLERANCE:

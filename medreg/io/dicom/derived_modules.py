@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from medreg.io.dicom.copied import copy_attributes, fill_empty, keywords, places
 from medreg.io.dicom.derived_scaling import Rescale
-from medreg.io.dicom.header import number, text, words
+from medreg.io.dicom.header import items, number, text, words
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -253,6 +253,8 @@ def _fill_conditional_times(target: Dataset) -> None:
 
 
 def _complete_pet(target: Dataset) -> None:
+    for isotope in items(target, "RadiopharmaceuticalInformationSequence"):
+        fill_empty(isotope, ["RadionuclideCodeSequence"])
     if text(target, "DecayCorrection") != "NONE" and number(target, "DecayFactor") is None:
         target.DecayFactor = "1"
     for keyword in ("SeriesDate", "SeriesTime"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -32,10 +33,12 @@ class Found:
     Attributes:
         files: the DICOM files, in the order of their paths.
         others: the files beside them that are none.
+        notes: what is not as it was named.
     """
 
     files: tuple[Path, ...]
     others: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -47,13 +50,13 @@ def found_in(path: Path) -> Iterator[Found]:
     """
     if path.is_dir():
         yield _checked(_in_folder(path), path)
-    elif zipfile.is_zipfile(path):
+    elif _starts_with(path, b"PK\x03\x04"):
         with tempfile.TemporaryDirectory(prefix="medreg-") as folder:
             _unpack(path, Path(folder))
             yield _checked(_in_folder(Path(folder)), path)
     elif _is_directory_file(path):
         yield _named_by(path)
-    elif _is_gzip(path):
+    elif _starts_with(path, b"\x1f\x8b"):
         with tempfile.TemporaryDirectory(prefix="medreg-") as folder:
             file = Path(folder, path.name)
             with gzip.open(path) as packed, file.open("wb") as out:
@@ -92,7 +95,8 @@ def _checked(found: Found, path: Path) -> Found:
         raise ReadError(f"{path}: holds no files at all; name the folder of a DICOM series, or an image file")
     images = [file for file in found.others if _is_image(file)]
     hint = f"; name an image file in it, such as {images[0].name}" if images else ""
-    raise ReadError(f"{path}: none of its {len(found.others)} files is DICOM{hint}")
+    which = "its only file is no" if len(found.others) == 1 else f"none of its {len(found.others)} files is"
+    raise ReadError(f"{path}: {which} DICOM{hint}")
 
 
 def _is_image(file: Path) -> bool:
@@ -113,7 +117,8 @@ def _unpack(path: Path, folder: Path) -> None:
                     "that medreg unpacks here; unpack it yourself and name the folder"
                 )
             for number, member in enumerate(members):  # by number: names in archives may lead out of the folder
-                with archive.open(member) as packed, (folder / f"{number:07d}").open("wb") as out:
+                name = re.sub(r"[^\w.-]", "_", Path(member.filename).name)[-100:]  # for messages
+                with archive.open(member) as packed, (folder / f"{number:07d}_{name}").open("wb") as out:
                     shutil.copyfileobj(packed, out, 1 << 20)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError) as error:
         raise ReadError(f"{path}: cannot be unpacked, {error}; {AGAIN}") from error
@@ -121,9 +126,9 @@ def _unpack(path: Path, folder: Path) -> None:
         raise ReadError(f"{path}: is locked by a password; unpack it yourself and name the folder") from error
 
 
-def _is_gzip(path: Path) -> bool:
+def _starts_with(path: Path, magic: bytes) -> bool:
     with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
+        return file.read(len(magic)) == magic
 
 
 def _is_directory_file(path: Path) -> bool:
@@ -146,7 +151,9 @@ def _named_by(path: Path) -> Found:
     if not files:
         fault = f"none of the {len(parts)} files that it names is beside it" if parts else "names no files"
         raise ReadError(f"{path}: {fault}; copy the whole medium, or name a folder of DICOM files")
-    return Found(files)
+    missing = len(parts) - len(there)
+    notes = (f"{path}: {missing} of the {len(parts)} files that it names are not beside it",) if missing else ()
+    return Found(files, notes=notes)
 
 
 def _without_case(folder: Path, parts: list[str]) -> Path | None:

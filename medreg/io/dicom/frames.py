@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medreg.errors import GeometryError, ImageError
+from medreg.errors import GeometryError, ImageError, ReadError
 from medreg.io.dicom.header import Key, item, items, number, numbers, text, whole, words
 from medreg.io.dicom.mosaic import Mosaic, mosaic_of
+from medreg.io.failing import AGAIN
 from medreg.types import FloatArray
 
 if TYPE_CHECKING:
@@ -106,10 +108,10 @@ def frames_of(file: DicomFile) -> list[Frame]:
     groups = items(header, "PerFrameFunctionalGroupsSequence")
     if groups or item(header, "SharedFunctionalGroupsSequence") is not None:
         return _enhanced(file, size, groups)
-    mosaic = mosaic_of(header, size)
+    mosaic = mosaic_of(header, size, file.path)
     if mosaic is not None:
         return _tiles(file, mosaic)
-    count = whole(header, "NumberOfFrames") or 1
+    count = _promised(file)
     one = _classic(file, size)
     if count <= 1:
         return [one]
@@ -191,11 +193,13 @@ def _tiles(file: DicomFile, mosaic: Mosaic) -> list[Frame]:
 def _stack(one: Frame, count: int) -> list[Frame]:
     """The frames of a file without functional groups: slices of nuclear medicine and doses, else pictures in time."""
     header = one.file.header
-    count = min(count, one.file.pixels.most_frames)
     offsets = numbers(header, "GridFrameOffsetVector")
     step = number(header, "SpacingBetweenSlices")
+    slices = numbers(header, "SliceVector") or ()
     if offsets is not None and len(offsets) == count:
         heights = [offset - offsets[0] for offset in offsets]
+    elif len(slices) == count and (distance := step or _depth(header)):  # nuclear medicine: gates repeat the slices
+        heights = [(which - slices[0]) * distance for which in slices]
     elif step and not _is_in_time(header):
         heights = [k * step for k in range(count)]
     else:
@@ -204,6 +208,21 @@ def _stack(one: Frame, count: int) -> list[Frame]:
         replace(one, number=k, plane=one.plane and one.plane.moved(height), order={**one.order, "frame": float(k)})
         for k, height in enumerate(heights)
     ]
+
+
+def _promised(file: DicomFile) -> int:
+    """How many frames a file says that it holds.
+
+    Raises:
+        ReadError: more than it has room for.
+    """
+    count = whole(file.header, "NumberOfFrames") or 1
+    if count > file.pixels.most_frames:
+        raise ReadError(
+            f"{file.path}: its pixels are cut short, it promises {count} frames and holds no more than "
+            f"{file.pixels.most_frames}; {AGAIN}"
+        )
+    return count
 
 
 def _is_in_time(header: Dataset) -> bool:
@@ -215,11 +234,10 @@ def _is_in_time(header: Dataset) -> bool:
 def _enhanced(file: DicomFile, size: tuple[int, int], groups: Sequence[Dataset]) -> list[Frame]:
     """The frames of a multi-frame file with functional groups."""
     shared = item(file.header, "SharedFunctionalGroupsSequence")
-    claimed = whole(file.header, "NumberOfFrames") or 1
-    count = min(claimed, file.pixels.most_frames)
-    if groups and len(groups) != claimed:
+    count = _promised(file)
+    if groups and len(groups) != count:
         raise ImageError(
-            f"{file.path}: describes {len(groups)} frames where it holds {claimed}; it is damaged, export it again"
+            f"{file.path}: describes {len(groups)} frames where it holds {count}; it is damaged, export it again"
         )
     groups = groups or [shared] * count if shared is not None else groups
     return [_enhanced_frame(file, size, k, _Groups(group, shared, file.header)) for k, group in enumerate(groups)]
@@ -357,7 +375,7 @@ def _depth(header: Dataset) -> float | None:
 
 def _seconds(header: Dataset, what: str) -> float | None:
     """Date and time of acquisition or content as seconds, to be compared only."""
-    moment = text(header, f"{what}DateTime").partition("+")[0] or text(header, f"{what}Date") + text(
+    moment = re.sub(r"[+-]\d{4}$", "", text(header, f"{what}DateTime")) or text(header, f"{what}Date") + text(
         header, f"{what}Time"
     )
     digits = moment.replace(":", "").replace("-", "")

@@ -8,7 +8,9 @@ from medreg.errors import GeometryError
 from medreg.types import FloatArray
 
 _EVEN = 0.05
-"""Part of a step by which a slice may lie off an even grid: more than rounding in headers ever gives."""
+"""Part of a step by which a slice may lie off an even grid."""
+_ROUNDED, _SHORT_OF_MISSING = 0.1, 0.2
+"""As far, mm, positions that were rounded to 0.1 mm may lie off, up to a part of a step: a missing slice gives 1/3."""
 _SILENT = 0.01
 """Part of a step, and mm, off an even grid that are not worth a word."""
 _FINEST = 0.25
@@ -17,7 +19,7 @@ _FINEST = 0.25
 
 def is_even(positions: FloatArray) -> bool:
     """Whether slices (N, 3), in order, lie evenly on a straight line, within what rounding gives."""
-    return bool(_off(positions).max() <= _EVEN * _step(positions))
+    return bool(_off(positions).max() <= _tolerance(_step(positions)))
 
 
 def check_even(positions: FloatArray, name: str, notes: list[str]) -> None:
@@ -27,7 +29,7 @@ def check_even(positions: FloatArray, name: str, notes: list[str]) -> None:
         GeometryError: which gaps are odd, by how much, and whether slices are missing.
     """
     off, step = float(_off(positions).max()), _step(positions)
-    if off > _EVEN * step:
+    if off > _tolerance(step):
         raise GeometryError(f"{name}: {_telling(positions)}; find the missing files, or add --uneven resample")
     if off > max(_SILENT * step, _SILENT):
         notes.append(
@@ -87,6 +89,11 @@ def interpolate_slices(volume: FloatArray, heights: FloatArray, count: int) -> F
 
 def _step(positions: FloatArray) -> float:
     return float(np.linalg.norm(positions[-1] - positions[0]) / (len(positions) - 1))
+
+
+def _tolerance(step: float) -> float:
+    """How far a slice may lie off an even grid, mm."""
+    return max(_EVEN * step, min(_ROUNDED, _SHORT_OF_MISSING * step))
 
 
 def _off(positions: FloatArray) -> FloatArray:

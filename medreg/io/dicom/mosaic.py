@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medreg.errors import ImageError
 from medreg.io.dicom.csa import csa_numbers, csa_of
 from medreg.io.dicom.header import number, whole, words
 from medreg.types import FloatArray
@@ -49,17 +50,23 @@ class Mosaic:
         return normal * (-self.spacing if against else self.spacing)
 
 
-def mosaic_of(header: Dataset, whole_size: tuple[int, int]) -> Mosaic | None:
-    """The mosaic that a file is; None for any other image."""
+def mosaic_of(header: Dataset, whole_size: tuple[int, int], name: object) -> Mosaic | None:
+    """The mosaic that a file is; None for any other image.
+
+    Raises:
+        ImageError: a mosaic that does not say how many slices it holds.
+    """
     if "MOSAIC" not in words(header, "ImageType"):
         return None
     csa = csa_of(header)
     count = int(next(iter(csa_numbers(csa, "NumberOfImagesInMosaic")), 0)) or whole(header, _COUNT) or 0
-    if not 1 <= count <= 4096:
-        return None
-    across = math.ceil(math.sqrt(count))
-    if any(length % across for length in whole_size):
-        return None
+    across = math.ceil(math.sqrt(max(0, count)))
+    if not 1 <= count <= 4096 or any(length % across for length in whole_size):
+        raise ImageError(
+            f"{name}: is a Siemens mosaic of {whole_size[0]} x {whole_size[1]} pixels whose number of slices "
+            f"({count or 'not told'}) does not fit; an anonymiser may have removed its private (CSA) header: take the "
+            "original, or export single slices"
+        )
     normal = csa_numbers(csa, "SliceNormalVector")
     spacing = number(header, "SpacingBetweenSlices") or number(header, "SliceThickness") or 1.0
     return Mosaic(

@@ -108,7 +108,23 @@ def open_header(path: Path) -> DicomFile | None:
         if syntax == DEFLATED:
             return _deflated(path, header)
         found = _value_at(file, syntax)
-    return None if found is None else DicomFile(path, header, _place(header, path, syntax, *found))
+    if found is None:
+        _check_no_image(header, path)
+        return None
+    return DicomFile(path, header, _place(header, path, syntax, *found))
+
+
+def _check_no_image(header: Dataset, path: Path) -> None:
+    """Of a file without pixels: it must be something else than an image.
+
+    Raises:
+        ReadError: it says that it is an image, or says nothing.
+    """
+    from pydicom.uid import UID
+
+    kind = UID(text(header, "SOPClassUID")).name
+    if kind.endswith("Image Storage") or "Rows" in header:
+        raise ReadError(f"{path}: holds no pixels, though it should ({kind or 'an image'}); it is cut short, {AGAIN}")
 
 
 @contextmanager
@@ -123,6 +139,20 @@ def mapped(path: Path) -> Iterator[Any]:
             raise ReadError(f"{path}: is empty (0 bytes); {AGAIN}")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as memory:
             yield memory
+
+
+def same_pixels(one: DicomFile, other: DicomFile) -> bool:
+    """Whether two files of one object are copies; only pixels that are not compressed can contradict it.
+
+    A file is no copy of itself.
+    """
+    if one is other:
+        return False
+    a, b = one.pixels, other.pixels
+    if not (a.plain and b.plain) or (a.syntax, a.length) != (b.syntax, b.length):
+        return True
+    with mapped(one.path) as first, mapped(other.path) as second:
+        return bool(first[a.offset : a.offset + a.length] == second[b.offset : b.offset + b.length])
 
 
 def whole_dataset(path: Path) -> Dataset:
@@ -162,12 +192,18 @@ def _value_at(file: Any, syntax: str) -> tuple[int, int, bool] | None:
     tag = struct.unpack(f"{order}HH", head[:4]) if len(head) >= 8 else None
     if tag != _PIXELS and tag not in _FLOATS:
         return None
-    if syntax == IMPLICIT:
-        offset, length = start + 8, struct.unpack("<I", head[4:8])[0]
+    if head[4:5] not in (b"O", b"U"):  # implicit, whatever the meta header says: a length is even, these two are odd
+        offset, length = start + 8, struct.unpack(f"{order}I", head[4:8])[0]
     else:
         offset, length = start + 12, struct.unpack(f"{order}I", head[8:12])[0] if len(head) == 12 else 0
     end = file.size()
     return offset, max(0, end - offset if length == _ENDLESS else min(length, end - offset)), tag != _PIXELS
+
+
+def _high_bit(header: Dataset, stored: int, allocated: int) -> int:
+    """The number of the highest bit that counts; where the header cannot be right, as usual just above the others."""
+    said = whole(header, "HighBit")
+    return said if said is not None and stored - 1 <= said < allocated else stored - 1
 
 
 def _place(header: Dataset, path: Path, syntax: str, offset: int, length: int, floats: bool) -> PixelPlace:  # noqa: FBT001
@@ -192,7 +228,7 @@ def _place(header: Dataset, path: Path, syntax: str, offset: int, length: int, f
         compressed,
         allocated,
         stored,
-        min(whole(header, "HighBit") or stored - 1, allocated - 1),
+        _high_bit(header, stored, allocated),
         whole(header, "PixelRepresentation") == 1,
         samples,
         photometric,

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from medreg.errors import ImageError
+from medreg.errors import GeometryError, ImageError
 from medreg.image import Leading
 from medreg.io.dicom.choice import Choice
 from medreg.io.dicom.csa import csa_numbers, csa_of
@@ -18,7 +15,8 @@ from medreg.io.dicom.files import found_in
 from medreg.io.dicom.gaps import interpolate_slices
 from medreg.io.dicom.header import number, text
 from medreg.io.dicom.origin import Instance, Origin
-from medreg.io.dicom.series import Listing, Series, choose, row_of, sort_files
+from medreg.io.dicom.quiet import quiet
+from medreg.io.dicom.series import Listing, Series, Sorted, check_any, choose, row_of, sort_files
 from medreg.io.dicom.stacking import Stack, stack
 from medreg.io.dicom.values import Values, values_of
 from medreg.io.failing import reading, warn
@@ -51,12 +49,12 @@ def read_dicom(path: Path, choice: Choice | None = None, option: str = "--series
     choice = choice or Choice()
     with reading(path), found_in(path) as found:
         notes: list[str] = []
-        with _quietly():
+        with quiet():
             images = sort_files(found, str(path))
             series, left = choose(images, choice.series, str(path), option)
-            arranged = stack(series.frames, str(path), choice.uneven)
+            arranged = _stacked(series, images, str(path), choice)
             values = values_of(arranged.frames)
-        for text_ in (*left, *images.unreadable, *_alone(path, series), *arranged.notes):
+        for text_ in (*found.notes, *left, *images.unreadable, *_alone(path, series), *arranged.notes):
             warn(notes, text_)
         return _stored(path, series, arranged, values, tuple(notes))
 
@@ -65,20 +63,24 @@ def list_series(path: Path) -> Listing:
     """All images in a file, a folder, a DICOMDIR or a zip, without reading a pixel.
 
     Raises:
-        ReadError: no DICOM there.
+        ReadError: no DICOM there, or no image.
     """
-    with reading(path), found_in(path) as found, _quietly():
+    with reading(path), found_in(path) as found, quiet():
         images = sort_files(found, str(path))
+        check_any(images, str(path))
         rows = tuple(row_of(series) for series in images.series)
-        return Listing(rows, len(found.others) + images.objects, images.unreadable)
+        return Listing(rows, len(found.others) + images.objects, (*found.notes, *images.unreadable))
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without pydicom's own warnings: it says of each odd value what a person cannot mend."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+def _stacked(series: Series, images: Sorted, name: str, choice: Choice) -> Stack:
+    """The frames in order; where slices are missing, the files that could not be read are named, too."""
+    try:
+        return stack(series.frames, name, choice.uneven)
+    except GeometryError as error:
+        if not images.unreadable:
+            raise
+        files = f"{len(images.unreadable)} of its files cannot be read"
+        raise GeometryError(f"{error}; {files}: {images.unreadable[0]}") from error
 
 
 def _alone(path: Path, series: Series) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ points to moving points. With the fixed image's as the registered frame, the fil
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,13 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medreg.errors import MedregError, ReadError, TransformError
+from medreg.errors import MedregError, MedregWarning, ReadError, TransformError
 from medreg.geometry.affine import invert
 from medreg.io.atomic import written_beside
-from medreg.io.dicom.copied import copy_patient_and_study, quiet, settle_character_set
+from medreg.io.dicom.copied import copy_patient_and_study, settle_character_set
 from medreg.io.dicom.header import item, items, numbers, text, whole
 from medreg.io.dicom.origin import Instance, Origin
 from medreg.io.dicom.part10 import encode_elements, write_part10
+from medreg.io.dicom.quiet import quiet
 from medreg.io.failing import AGAIN, reading
 from medreg.types import FloatArray
 from medreg.version import __version__
@@ -120,6 +122,15 @@ def read_registration(path: Path, moving_frame: str = "", fixed_frame: str = "")
         entries = [_entry(part, path) for part in items(dataset, "RegistrationSequence")]
     if not entries:
         raise ReadError(f"{path}: holds no registration, its RegistrationSequence is empty; {AGAIN}")
+    strange = [
+        frame for frame in (moving_frame, fixed_frame) if frame and frame not in {own, *(e.frame for e in entries)}
+    ]
+    if strange:
+        warnings.warn(
+            f"{path}: was made for other frames of reference than those of the images; it may be of another patient",
+            MedregWarning,
+            stacklevel=2,
+        )
     moving = _moving(entries, own, moving_frame, path)
     fixed = _fixed(entries, moving, own, fixed_frame, path)
     try:

@@ -15,7 +15,7 @@ from medreg.io.dicom.facts import scrubbed
 from medreg.io.dicom.files import Found
 from medreg.io.dicom.frames import Frame, frames_of
 from medreg.io.dicom.header import text, whole
-from medreg.io.dicom.opened import DicomFile, open_header
+from medreg.io.dicom.opened import DicomFile, open_header, same_pixels
 from medreg.io.dicom.stacking import Stack, stack
 from medreg.io.gzipping import cores
 
@@ -67,7 +67,8 @@ class Series:
         frame, (echo, contrast) = self.frames[0], self.frames[0].contrast
         told = [f"part {self.part[0]} of {self.part[1]}", *(word.lower() for word in frame.kind if word[:1].isalpha())]
         told += [f"echo time {echo:g} ms"] if echo else []
-        told += [contrast.split("\\")[-1].lower()] if contrast else []
+        label = contrast.split("\\")[-1].lower()
+        told += [label] if len(label) > 1 else []
         return f"{said} [{', '.join(dict.fromkeys(told))}]".strip()
 
     @property
@@ -163,12 +164,11 @@ def sort_files(found: Found, name: str) -> Sorted:
         raise next(each for each in opened if isinstance(each, MedregError))
     files = [each for each in opened if isinstance(each, tuple)]
     groups: dict[str, list[Frame]] = {}
-    seen: set[str] = set()
+    seen: dict[object, DicomFile] = {}
     for file, frames in files:
         uid = text(file.header, "SOPInstanceUID")
-        if uid and uid in seen:  # the same object twice, as in backups of backups
-            continue
-        seen.add(uid)
+        if uid and same_pixels(file, seen.setdefault(_instance_key(uid, frames), file)):
+            continue  # the same object twice, as in backups of backups
         groups.setdefault(_series_key(file), []).extend(frames)
     ordered = sorted(groups.values(), key=_series_order)
     series: list[Series] = []
@@ -180,6 +180,25 @@ def sort_files(found: Found, name: str) -> Sorted:
             few = len(parts) > 1 and len(part) <= min(_SCOUT_SLICES, _SCOUT_SHARE * largest)
             series.append(Series(number, tuple(part), (k, len(parts)), name, few))
     return Sorted(tuple(series), sum(each is None for each in opened), tuple(unreadable))
+
+
+def check_any(images: Sorted, name: str) -> None:
+    """Make sure that there is an image.
+
+    Raises:
+        ReadError: there are reports, plans and damaged files at most.
+    """
+    if not images.series:
+        if images.unreadable and not images.objects:
+            count = len(images.unreadable)
+            raise ReadError(
+                f"{name}: none of its {count} DICOM files can be read; of the first, {images.unreadable[0]}"
+            )
+        damaged = f"; {images.unreadable[0]}" if images.unreadable else ""
+        what = "is a DICOM object" if images.objects == 1 else f"holds {images.objects} DICOM objects"
+        raise ReadError(
+            f"{name}: {what} without pixels, such as a report, a plan or a registration, and no image{damaged}"
+        )
 
 
 def choose(images: Sorted, asked: str | None, name: str, option: str) -> tuple[Series, tuple[str, ...]]:
@@ -195,12 +214,7 @@ def choose(images: Sorted, asked: str | None, name: str, option: str) -> tuple[S
         ReadError: there is no image at all.
         UsageError: none or several fit; the message lists them.
     """
-    if not images.series:
-        damaged = f"; {images.unreadable[0]}" if images.unreadable else ""
-        what = "is a DICOM object" if images.objects == 1 else f"holds {images.objects} DICOM objects"
-        raise ReadError(
-            f"{name}: {what} without pixels, such as a report, a plan or a registration, and no image{damaged}"
-        )
+    check_any(images, name)
     fit = [each for each in images.series if _fits(each, asked)]
     notes: tuple[str, ...] = ()
     if asked is None and len(fit) > 1:
@@ -250,6 +264,13 @@ def _open(path: Path) -> tuple[DicomFile, list[Frame]] | None | MedregError:
         return error
     except OSError as error:
         return ReadError(f"{path}: cannot be read, {error.strerror or error}")
+
+
+def _instance_key(uid: str, frames: Sequence[Frame]) -> object:
+    """What tells objects apart: bad anonymisers give one UID to all, but they lie elsewhere or come at another time."""
+    first = frames[0]
+    place = None if first.plane is None else tuple(first.plane.position.tolist())
+    return uid, len(frames), place, tuple(first.order.items())
 
 
 def _series_key(file: DicomFile) -> str:
@@ -302,7 +323,7 @@ def _by_contrast(frames: Sequence[Frame]) -> list[list[Frame]]:
 def _fits(series: Series, asked: str | None) -> bool:
     if asked is None:
         return True
-    if asked.isdigit() and len(asked) < 7:
+    if asked.isdecimal() and len(asked) < 7:
         return series.number == int(asked)
     return asked == series.uid or asked.lower() in series.description.lower()
 

@@ -16,6 +16,8 @@ from medreg.types import FloatArray
 
 _SAME_PLACE = 0.01
 """mm, and part of the median step, below which two slices lie at one place."""
+_NOISE = 0.01
+"""Part of the largest gap below which gaps are those between volumes at one place, not between slices."""
 _TURN_WORTH_TELLING = 1e-4
 """Radians between the orientations of slices that are taken for one."""
 _LABELS = (
@@ -151,7 +153,7 @@ def _places(frames: Sequence[Frame], normal: FloatArray) -> list[list[Frame]]:
     heights = _positions(frames) @ normal
     order = np.argsort(heights, kind="stable")
     gaps = np.diff(heights[order])
-    real = gaps[gaps > 1e-4]
+    real = gaps[gaps > max(1e-4, _NOISE * float(gaps.max(initial=0.0)))]
     limit = _SAME_PLACE * min(1.0, float(np.median(real))) if real.size else _SAME_PLACE
     places: list[list[Frame]] = [[frames[order[0]]]]
     for gap, at in zip(gaps, order[1:], strict=True):

@@ -48,7 +48,9 @@ def stored_values(frames: Sequence[Frame]) -> VoxelArray:
                 f"{frames[places[0]].file.path}: its pixels are {found.shape[1:]}, those of {frames[0].file.path} "
                 f"{values.shape[1:]}"
             )
-        values[places] = found if np.can_cast(found.dtype, values.dtype, "safe") else _cast(found, values.dtype)
+        values[places] = (
+            found if np.can_cast(found.dtype, values.dtype, "safe") else _cast(found, values.dtype, frames[places[0]])
+        )
 
     with ThreadPoolExecutor(cores()) as pool:
         for _ in pool.map(fill, by_file.values()):
@@ -56,11 +58,14 @@ def stored_values(frames: Sequence[Frame]) -> VoxelArray:
     return values
 
 
-def _cast(found: VoxelArray, dtype: np.dtype[Any]) -> VoxelArray:
+def _cast(found: VoxelArray, dtype: np.dtype[Any], frame: Frame) -> VoxelArray:
     """Files of one series that differ in their type: kept where the values fit."""
     narrow = found.astype(dtype)
     if not np.array_equal(narrow, found):
-        raise ImageError(f"its files hold numbers of different types, {found.dtype.name} beside {dtype.name}")
+        raise ImageError(
+            f"{frame.file.path}: holds {found.dtype.name} numbers that the {dtype.name} of the other files cannot "
+            "hold; export the series again"
+        )
     return narrow
 
 

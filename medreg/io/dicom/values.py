@@ -76,7 +76,8 @@ def _whole(stored: VoxelArray, frames: Sequence[Frame]) -> VoxelArray | None:
     dtype = _holding(min(values), max(values), stored.dtype)
     if dtype is None:
         return None
-    if dtype == stored.dtype and all(slope == 1 and abs(inter) < 1 << 15 for slope, inter in scales):  # the usual CT
+    limits = np.iinfo(dtype)
+    if dtype == stored.dtype and all(slope == 1 and limits.min <= inter <= limits.max for slope, inter in scales):
 
         def shift(k: int) -> None:
             if scales[k][1]:
