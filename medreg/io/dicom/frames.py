@@ -69,6 +69,7 @@ class Frame:
         kind: what frames of one image have in common beside their size: magnitude or phase, a segment, a stack.
         contrast: what tells images apart whose frames share positions: echo time in ms, 0 if unknown; echo or type.
         order: values by which volumes in time may be told apart, by name, in the order of their trust.
+        space: UID of the frame of reference that the plane is in; an identifier, not to be shown.
         depth: mm between slices as the header says, of one slice alone; None where it does not.
     """
 
@@ -84,6 +85,7 @@ class Frame:
     contrast: tuple[float, str] = (0.0, "")
     order: Mapping[str, float] = field(default_factory=dict)
     depth: float | None = None
+    space: str = ""
 
     @property
     def placed(self) -> Plane:
@@ -172,6 +174,7 @@ def _classic(file: DicomFile, size: tuple[int, int]) -> Frame:
             }
         ),
         depth=_depth(header),
+        space=text(header, "FrameOfReferenceUID"),
     )
 
 
@@ -180,6 +183,11 @@ def _tiles(file: DicomFile, mosaic: Mosaic) -> list[Frame]:
     one = _classic(file, mosaic.size)
     if one.plane is None or one.spacing is None:
         raise GeometryError(f"{file.path}: is a mosaic without position; medreg cannot tell where its slices lie")
+    if mosaic.normal is None:
+        raise GeometryError(
+            f"{file.path}: is a mosaic whose CSA header is gone, and with it which way its slices follow each other; "
+            "export it again with private attributes"
+        )
     # the position is that of the whole mosaic, as if it were one large slice about the same centre
     shift = (np.array(mosaic.whole) - np.array(mosaic.size)) / 2 * np.array(one.spacing)
     first = one.plane.position + shift @ one.plane.axes
@@ -301,6 +309,7 @@ def _enhanced_frame(file: DicomFile, size: tuple[int, int], k: int, groups: _Gro
         contrast=(_rounded(groups.number("MREchoSequence", "EffectiveEchoTime")), frame_type.upper()),
         order=_enhanced_order(file.header, k, content, groups),
         depth=None if measures is None else _depth(measures),
+        space=text(file.header, "FrameOfReferenceUID"),
     )
 
 

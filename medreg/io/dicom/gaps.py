@@ -30,7 +30,9 @@ def check_even(positions: FloatArray, name: str, notes: list[str]) -> None:
     """
     off, step = float(_off(positions).max()), _step(positions)
     if off > _tolerance(step):
-        raise GeometryError(f"{name}: {_telling(positions)}; find the missing files, or add --uneven resample")
+        fits = _sideways(positions) <= _tolerance(step)
+        advice = "find the missing files, or add --uneven resample" if fits else "they fit no grid, even resampled"
+        raise GeometryError(f"{name}: {_telling(positions)}; {advice}")
     if off > max(_SILENT * step, _SILENT):
         notes.append(
             f"{name}: its slices lie up to {off:.3f} mm off an even grid of {step:.3f} mm, as rounded headers give; "
@@ -56,10 +58,9 @@ def even_grid(positions: FloatArray, name: str, notes: list[str]) -> tuple[Float
     Raises:
         GeometryError: slices that do not lie on a straight line.
     """
-    whole = positions[-1] - positions[0]
-    along = whole / np.linalg.norm(whole)
+    along = _along(positions)
     heights = (positions - positions[0]) @ along
-    sideways = float(np.linalg.norm(positions - positions[0] - heights[:, None] * along, axis=1).max())
+    sideways = _sideways(positions)
     gaps = np.diff(heights)
     step = float(max(gaps.min(), _FINEST * np.median(gaps)))
     if sideways > _EVEN * step:
@@ -103,9 +104,22 @@ def _off(positions: FloatArray) -> FloatArray:
     return np.asarray(np.linalg.norm(positions - straight, axis=1))
 
 
+def _along(positions: FloatArray) -> FloatArray:
+    """Unit vector from the first slice to the last."""
+    whole = positions[-1] - positions[0]
+    return np.asarray(whole / np.linalg.norm(whole))
+
+
+def _sideways(positions: FloatArray) -> float:
+    """How far slices (N, 3) lie off the straight line from the first to the last at most, mm."""
+    along = _along(positions)
+    across = positions - positions[0] - ((positions - positions[0]) @ along)[:, None] * along
+    return float(np.linalg.norm(across, axis=1).max())
+
+
 def _telling(positions: FloatArray) -> str:
     """What is odd about the distances, in numbers."""
-    gaps = np.linalg.norm(np.diff(positions, axis=0), axis=1)
+    gaps = np.diff(positions @ _along(positions))
     usual = float(np.median(gaps))
     steps = gaps / gaps.min()
     odd = [k for k in range(len(gaps)) if abs(gaps[k] - usual) > _EVEN * usual]

@@ -30,7 +30,7 @@ class Mosaic:
         size: columns and rows of a slice.
         whole: columns and rows of the picture.
         spacing: mm between slices.
-        normal: unit vector along which slices follow each other, as the scanner's own header has it; None without one.
+        normal: unit vector along which slices follow each other, by the scanner's own header; None where that is gone.
     """
 
     count: int

@@ -13,7 +13,7 @@ from medreg.io.dicom.choice import Choice
 from medreg.io.dicom.csa import csa_numbers, csa_of
 from medreg.io.dicom.files import found_in
 from medreg.io.dicom.gaps import interpolate_slices
-from medreg.io.dicom.header import number, text
+from medreg.io.dicom.header import items, number, text
 from medreg.io.dicom.origin import Instance, Origin
 from medreg.io.dicom.quiet import quiet
 from medreg.io.dicom.series import Listing, Series, Sorted, check_any, choose, row_of, sort_files
@@ -54,7 +54,8 @@ def read_dicom(path: Path, choice: Choice | None = None, option: str = "--series
             series, left = choose(images, choice.series, str(path), option)
             arranged = _stacked(series, images, str(path), choice)
             values = values_of(arranged.frames)
-        for text_ in (*found.notes, *left, *images.unreadable, *_alone(path, series), *arranged.notes):
+        odd = (*_alone(path, series), *_not_applied(path, series))
+        for text_ in (*found.notes, *left, *images.unreadable, *odd, *arranged.notes):
             warn(notes, text_)
         return _stored(path, series, arranged, values, tuple(notes))
 
@@ -90,6 +91,13 @@ def _alone(path: Path, series: Series) -> tuple[str, ...]:
     if sum(1 for _ in path.parent.iterdir()) < 2:
         return ()
     return (f"{path}: is one slice; name its folder {path.parent} to read the whole series",)
+
+
+def _not_applied(path: Path, series: Series) -> tuple[str, ...]:
+    """Values by a table are rare; those of the table's input are read."""
+    if not items(series.first.header, "ModalityLUTSequence"):
+        return ()
+    return (f"{path}: has a table of values (Modality LUT), which medreg does not apply; its values are as stored",)
 
 
 def _stored(path: Path, series: Series, arranged: Stack, values: Values, notes: tuple[str, ...]) -> StoredImage:

@@ -177,7 +177,9 @@ def sort_files(found: Found, name: str) -> Sorted:
         largest = max(len(part) for part in parts)
         for k, part in enumerate(parts, 1):
             number = len(series) + 1
-            few = len(parts) > 1 and len(part) <= min(_SCOUT_SLICES, _SCOUT_SHARE * largest)
+            few = (
+                len(parts) > 1 and part[0].plane is not None and len(part) <= min(_SCOUT_SLICES, _SCOUT_SHARE * largest)
+            )
             series.append(Series(number, tuple(part), (k, len(parts)), name, few))
     return Sorted(tuple(series), sum(each is None for each in opened), tuple(unreadable))
 
@@ -215,7 +217,8 @@ def choose(images: Sorted, asked: str | None, name: str, option: str) -> tuple[S
         UsageError: none or several fit; the message lists them.
     """
     check_any(images, name)
-    fit = [each for each in images.series if _fits(each, asked)]
+    fit = [each for each in images.series if asked is not None and each.description.lower() == asked.lower()]
+    fit = fit or [each for each in images.series if _fits(each, asked)]
     notes: tuple[str, ...] = ()
     if asked is None and len(fit) > 1:
         kept = [each for each in fit if not each.is_localiser]
@@ -298,7 +301,7 @@ def _images_of(frames: Sequence[Frame]) -> list[list[Frame]]:
 
 
 def _alike(a: Frame, b: Frame) -> bool:
-    if (a.size, a.kind, a.file.pixels.samples) != (b.size, b.kind, b.file.pixels.samples):
+    if (a.size, a.kind, a.space, a.file.pixels.samples) != (b.size, b.kind, b.space, b.file.pixels.samples):
         return False
     if (a.plane is None) != (b.plane is None) or (a.spacing is None) != (b.spacing is None):
         return False

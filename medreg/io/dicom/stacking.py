@@ -12,6 +12,7 @@ from medreg.geometry.grid import SHEAR_TOLERANCE, Grid
 from medreg.io.dicom.choice import Uneven
 from medreg.io.dicom.frames import Frame
 from medreg.io.dicom.gaps import check_even, even_grid, is_even
+from medreg.io.dicom.header import text
 from medreg.types import FloatArray
 
 _SAME_PLACE = 0.01
@@ -20,6 +21,8 @@ _NOISE = 0.01
 """Part of the largest gap below which gaps are those between volumes at one place, not between slices."""
 _TURN_WORTH_TELLING = 1e-4
 """Radians between the orientations of slices that are taken for one."""
+_SECTIONS = ("CT", "MR", "PT")
+"""Modalities whose images lie somewhere; one that does not say where has lost it."""
 _LABELS = (
     "temporal position",
     "temporal index",
@@ -72,7 +75,7 @@ def stack(frames: Sequence[Frame], name: str, uneven: Uneven = Uneven.REFUSE) ->
         GeometryError: places that occur twice, slices that are missing, uneven, or shifted against each other.
     """
     if frames[0].plane is None:
-        return _pictures(frames)
+        return _pictures(frames, name)
     notes: list[str] = []
     normal = frames[0].plane.normal
     _note_turns(frames, name, notes)
@@ -104,12 +107,20 @@ def stack(frames: Sequence[Frame], name: str, uneven: Uneven = Uneven.REFUSE) ->
     return Stack(volumes, grid, heights, tuple(notes))
 
 
-def _pictures(frames: Sequence[Frame]) -> Stack:
+def _pictures(frames: Sequence[Frame], name: str) -> Stack:
     """Frames that do not say where they lie: one picture, or several in the order of their numbers."""
     ordered = sorted(frames, key=lambda f: (f.order.get("instance number", 0.0), str(f.file.path), f.number))
     spacing = frames[0].spacing
     grid = Grid.regular(frames[0].size, spacing or (1.0, 1.0))
-    return Stack(tuple((frame,) for frame in ordered), grid, flat=True, millimetres=spacing is not None)
+    modality, count = text(frames[0].file.header, "Modality"), len(frames)
+    notes = (f"{name}: these {modality} slices do not say where they lie; read as {count} pictures, no volume",)
+    return Stack(
+        tuple((frame,) for frame in ordered),
+        grid,
+        notes=notes if modality in _SECTIONS else (),
+        flat=True,
+        millimetres=spacing is not None,
+    )
 
 
 def _single(
@@ -211,12 +222,19 @@ def _twice(places: Sequence[Sequence[Frame]], counts: Sequence[int], name: str) 
     usual = int(np.bincount(counts).argmax())
     odd = [(k, count) for k, count in enumerate(counts) if count != usual] or list(enumerate(counts))
     k, count = odd[0]
-    files = " and ".join(sorted({frame.file.path.name for frame in places[k]})[:2])
+    paths = sorted({frame.file.path for frame in places[k]})[:2]
+    alike = len({path.name for path in paths}) < len(paths)
+    files = " and ".join(f"{path.parent.name}/{path.name}" if alike else path.name for path in paths)
     where = ", ".join(f"{v:.2f}" for v in places[k][0].placed.position)
+    what = f"{len(odd)} of {len(places)} slice positions hold another number of slices than the rest"
+    at = f"{count} at position {k + 1} ({where})"
+    if min(counts) == max(counts):
+        what = f"all {len(places)} slice positions hold more than one slice"
+    else:
+        at += f", where {usual} is usual"
     return GeometryError(
-        f"{name}: {len(odd)} of {len(places)} slice positions hold another number of slices than the rest: {count} at "
-        f"position {k + 1} ({where}), where {usual} is usual, and nothing tells which belong together ({files}); "
-        "remove the copies, or name the files of one volume"
+        f"{name}: {what}: {at}, and nothing tells which belong together ({files}); remove the copies, or name the "
+        "files of one volume"
     )
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pydicom.data
 import pytest
 from pydicom import dcmread
-from pydicom.uid import JPEG2000Lossless, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
-from medreg.errors import MedregError, ReadError
+from medreg.errors import MedregError, MedregWarning, ReadError
 from medreg.io.dicom import list_series, read_dicom
 
 BUNDLED = Path(pydicom.data.__file__).parent
@@ -158,6 +158,18 @@ def test_a_folder_of_damaged_files_can_be_listed(tmp_path, originals):
         warnings.simplefilter("error")  # a listing tells in its rows
         listing = list_series(tmp_path)
     assert len(listing.rows) + len(listing.unreadable) + listing.other_files > 0
+
+
+def test_a_header_that_nobody_can_parse_does_not_hide_the_series_beside_it(tmp_path, volume, oblique, assert_same):
+    dicom_series.classic(tmp_path, volume, oblique)
+    one = {"names": ["zz.dcm"], "series": "other", "syntax": DeflatedExplicitVRLittleEndian}
+    (damaged,) = dicom_series.classic(tmp_path, volume[:1], oblique, **one)
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:400] + bytes(40) + content[440:])
+    with pytest.raises(ReadError, match=r"zz\.dcm: cannot be read as DICOM, its header is damaged"):
+        read_dicom(damaged)
+    with pytest.warns(MedregWarning, match=r"zz\.dcm: cannot be read as DICOM"):
+        assert_same(read_dicom(tmp_path), volume, oblique)
 
 
 def test_every_file_of_pydicom_is_an_image_or_a_clear_error():

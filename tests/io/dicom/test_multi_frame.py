@@ -93,6 +93,17 @@ def test_two_stacks_in_one_object_are_two_images(tmp_path, volume, oblique, asse
     assert_same(read_dicom(path, Choice("2")), volume[:4] + 1, np.diag([0.75, 1.25, 3, 1]))
 
 
+def test_two_parallel_stacks_with_a_gap_between_are_two_images_and_no_slices_are_missing(
+    tmp_path, volume, oblique, assert_same
+):
+    """As spines are scanned: one stack a disc, here on one line."""
+    above = oblique.copy()
+    above[:3, 3] += 40 * oblique[:3, 2]
+    parts = [dicom_series.Part(volume, oblique, stack="1"), dicom_series.Part(volume + 1, above, stack="2")]
+    (path,) = dicom_series.multi_frame(tmp_path, parts)
+    assert_same(read_dicom(path, Choice("2")), volume + 1, above)
+
+
 def test_a_missing_frame_is_refused_as_a_missing_slice_is(tmp_path, volume, oblique):
     made = dcmread(dicom_series.enhanced(tmp_path, volume, oblique)[0])
     del made.PerFrameFunctionalGroupsSequence[3]
