@@ -240,3 +240,18 @@ def _place(header: Dataset, path: Path, syntax: str, offset: int, length: int, f
         and not floats,
         frame_bytes=size * allocated // 8,
     )
+
+
+def promised_frames(file: DicomFile) -> int:
+    """How many frames a file says that it holds.
+
+    Raises:
+        ReadError: more than it has room for.
+    """
+    count = whole(file.header, "NumberOfFrames") or 1
+    if count > file.pixels.most_frames:
+        raise ReadError(
+            f"{file.path}: its pixels are cut short, it promises {count} frames and holds no more than "
+            f"{file.pixels.most_frames}; {AGAIN}"
+        )
+    return count

@@ -10,13 +10,14 @@ import numpy as np
 from medreg.errors import GeometryError, ImageError
 from medreg.image import Leading
 from medreg.io.dicom.choice import Choice
+from medreg.io.dicom.choosing import Listing, check_any, choose, row_of
 from medreg.io.dicom.csa import csa_numbers, csa_of
 from medreg.io.dicom.files import found_in
 from medreg.io.dicom.gaps import interpolate_slices
 from medreg.io.dicom.header import items, number, text
 from medreg.io.dicom.origin import Instance, Origin
 from medreg.io.dicom.quiet import quiet
-from medreg.io.dicom.series import Listing, Series, Sorted, check_any, choose, row_of, sort_files
+from medreg.io.dicom.series import Series, Sorted, sort_files
 from medreg.io.dicom.stacking import Stack, stack
 from medreg.io.dicom.values import Values, values_of
 from medreg.io.failing import reading, warn

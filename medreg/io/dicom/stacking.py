@@ -10,7 +10,7 @@ import numpy as np
 from medreg.errors import GeometryError
 from medreg.geometry.grid import SHEAR_TOLERANCE, Grid
 from medreg.io.dicom.choice import Uneven
-from medreg.io.dicom.frames import Frame
+from medreg.io.dicom.frame import Frame
 from medreg.io.dicom.gaps import check_even, even_grid, is_even
 from medreg.io.dicom.header import text
 from medreg.types import FloatArray

@@ -10,7 +10,7 @@ import numpy as np
 
 from medreg.errors import ImageError, ReadError
 from medreg.io.dicom.codestream import check_codestream
-from medreg.io.dicom.frames import Frame
+from medreg.io.dicom.frame import Frame
 from medreg.io.dicom.header import text
 from medreg.io.dicom.opened import whole_dataset
 from medreg.io.failing import AGAIN, reason

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from medreg.io.dicom.frames import Frame
+from medreg.io.dicom.frame import Frame
 from medreg.io.dicom.stored_values import stored_values
 from medreg.io.gzipping import cores
 from medreg.types import VoxelArray

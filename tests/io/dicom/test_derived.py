@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import subprocess
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import dicom_templates as t
 import numpy as np
 import pydicom
 import pytest
@@ -26,18 +24,6 @@ from medreg.io.dicom.origin import Origin
 from medreg.io.encoding import encode
 from medreg.io.stored import StoredImage
 
-
-def _beside(name: str) -> ModuleType:
-    """A module of this folder; tests are imported by their paths, which leaves no package to import it from."""
-    path = Path(__file__).with_name(f"{name}.py")
-    spec = importlib.util.spec_from_file_location(f"medreg_dicom_{name}", path)
-    assert spec is not None and spec.loader is not None
-    module = sys.modules.setdefault(spec.name, importlib.util.module_from_spec(spec))
-    spec.loader.exec_module(module)
-    return module
-
-
-t = _beside("templates")
 FLAT = Grid.regular((5, 6), (0.2, 0.3))
 POSITION_MM = 1e-4
 """The bar: DS holds 16 characters, 1e-11 mm of a metre; the rest is for sums over a volume."""

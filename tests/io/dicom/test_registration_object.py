@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import tempfile
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import dicom_templates as t
 import numpy as np
 import pydicom
 import pytest
@@ -29,18 +27,6 @@ from medreg.io.dicom.registration_object import (
     write_registration,
 )
 
-
-def _beside(name: str) -> ModuleType:
-    """A module of this folder; tests are imported by their paths, which leaves no package to import it from."""
-    path = Path(__file__).with_name(f"{name}.py")
-    spec = importlib.util.spec_from_file_location(f"medreg_dicom_{name}", path)
-    assert spec is not None and spec.loader is not None
-    module = sys.modules.setdefault(spec.name, importlib.util.module_from_spec(spec))
-    spec.loader.exec_module(module)
-    return module
-
-
-t = _beside("templates")
 FIXED, MOVING, OTHER = "1.2.3.10", "1.2.3.20", "1.2.3.30"
 POINT_MM = 1e-4
 WITHIN_MM = 500.0
