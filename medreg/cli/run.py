@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from medreg.cli.clock import Clock
-from medreg.cli.dicom_out import DicomFolder, check_apart, check_dicom_out, write_dicom_out
+from medreg.cli.dicom_out import check_apart, check_dicom_out, write_dicom_out
 from medreg.cli.files import read_inputs, write_moved
-from medreg.cli.folder import RECORD, OutputFolder
+from medreg.cli.folder import RECORD, DicomFolder, OutputFolder
 from medreg.cli.jobs import Asked
 from medreg.cli.screen import Screen
 from medreg.cli.starting import importing_torch
