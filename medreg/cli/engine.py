@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
 from medreg.errors import DeviceError, UsageError
 from medreg.geometry.grid import Grid
 from medreg.image import MedImage
+from medreg.io.ahead import Clerk
 from medreg.io.gzipping import cores
+from medreg.io.image import Written, write_image
 from medreg.io.stored import StoredImage
 from medreg.registration.foreground import foreground_mask
 from medreg.registration.mask import combined
@@ -17,9 +20,9 @@ from medreg.registration.pairwise import register
 from medreg.sample import CubicBSpline, Edge, Fill, Interpolation, Linear, Nearest, WindowedSinc, resample
 from medreg.types import FloatArray
 
-__all__ = ["compute_on", "counting", "image_on", "moved_onto", "register", "share_of"]
+__all__ = ["INTERPOLATIONS", "compute_on", "counting", "image_on", "moved_onto", "register", "share_of", "write"]
 
-_INTERPOLATIONS: dict[str, Interpolation] = {
+INTERPOLATIONS: dict[str, Interpolation] = {
     "nearest": Nearest(),
     "linear": Linear(),
     "cubic": CubicBSpline(),
@@ -70,6 +73,12 @@ def counting(images: Mapping[str, MedImage], role: str, asked: object) -> MedIma
     return combined(image, mask, images.get(f"{role}_exclude"))
 
 
+def write(image: MedImage, path: Path, beside: Clerk) -> str:
+    """Write an image; returns what became of its values."""
+    written: Written = beside.submit(write_image, StoredImage.of(image), path).result()
+    return written.sentence
+
+
 def share_of(mask: MedImage) -> float:
     """The share of voxels that count, 0 to 1."""
     return float((mask.data != 0).any(0).float().mean())
@@ -81,7 +90,7 @@ def moved_onto(
     """`image` on `grid` through `matrix` (points of the grid's world -> the image's, LPS mm), as numpy."""
     beyond = Edge() if isinstance(outside, str) else Fill(outside)
     try:
-        moved = resample(image, onto=grid, through=matrix, interpolation=_INTERPOLATIONS[interpolation], outside=beyond)
+        moved = resample(image, onto=grid, through=matrix, interpolation=INTERPOLATIONS[interpolation], outside=beyond)
     except KeyError:
-        raise UsageError(f"interpolation {interpolation!r} is none of {', '.join(_INTERPOLATIONS)}") from None
+        raise UsageError(f"interpolation {interpolation!r} is none of {', '.join(INTERPOLATIONS)}") from None
     return StoredImage.of(moved)

@@ -12,9 +12,14 @@ import typer
 
 from medreg.cli.apply import apply
 from medreg.cli.convert import convert
+from medreg.cli.crop import crop
 from medreg.cli.failing import TERMINATED
 from medreg.cli.info import info
+from medreg.cli.pad import pad
 from medreg.cli.register import register
+from medreg.cli.reorient import reorient
+from medreg.cli.resample import resample
+from medreg.cli.rotate import rotate
 from medreg.cli.stitch import stitch
 
 app = typer.Typer(
@@ -25,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # its tables cut long names short, and take [brackets] for markup
 )
-for verb in (register, apply, convert, stitch, info):
+for verb in (register, apply, convert, rotate, resample, reorient, crop, pad, stitch, info):
     app.command()(verb)
 
 

@@ -48,3 +48,21 @@ _UNEVEN = typer.Option(
 )
 Uneven = Annotated[Literal["refuse", "resample"], _UNEVEN]
 UnevenOrNone = Annotated[Literal["refuse", "resample"] | None, _UNEVEN]
+Image = Annotated[
+    Path,
+    typer.Argument(help="The image: a file, or a place of DICOM files; all volumes of a 4D one.", show_default=False),
+]
+ImageSpacing = Annotated[
+    str | None,
+    typer.Option(
+        "--image-spacing", metavar="MM|X,Y[,Z]", help="Size of a pixel in mm, where the image's file does not say it."
+    ),
+]
+Surroundings = Annotated[
+    str,
+    typer.Option(
+        "--outside",
+        metavar="VALUE|edge|background",
+        help="For voxels that the image does not reach (background: its border's median).",
+    ),
+]

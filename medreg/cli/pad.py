@@ -1,0 +1,69 @@
+"""`medreg pad`: an image with more voxels around it, or brought to a size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medreg.cli.failing import reported
+from medreg.cli.options import Image, Overwrite, Quiet, Series, Surroundings, Uneven, Verbose
+from medreg.errors import UsageError
+
+if TYPE_CHECKING:
+    from medreg.image import MedImage
+
+
+@reported
+def pad(
+    image: Image,
+    *,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="N|X,Y[,Z]", help="Voxels to add at both ends of each axis.")
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option("--before", metavar="N|X,Y[,Z]", help="Voxels to add at the low ends.")
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option("--after", metavar="N|X,Y[,Z]", help="Voxels to add at the high ends.")
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option("--size", metavar="N|X,Y[,Z]", help="Pad or crop about the middle to this many voxels."),
+    ] = None,
+    outside: Surroundings = "0",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The file to write (default: IMAGE_padded.nii.gz).")
+    ] = None,
+    series: Series = None,
+    uneven: Uneven = "refuse",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Add voxels around IMAGE; those that it has stay where they are in the world."""
+    from medreg.cli.jobs import stem_of
+    from medreg.cli.operating import Operating, beyond, for_axes, operate, values
+    from medreg.io.dicom.choice import Choice
+    from medreg.io.dicom.choice import Uneven as Way
+
+    if (size is not None) == any(v is not None for v in (by, before, after)) or (by and (before or after)):
+        raise UsageError("say how many voxels to add: --by N, or --before and --after, or --size for the whole")
+    low, high = (
+        values(text or "0", option, whole=True)
+        for text, option in ((by or before, "--before"), (by or after, "--after"))
+    )
+    count = None if size is None else values(size, "--size", whole=True)
+
+    def change(medical: MedImage) -> MedImage:
+        from medreg import ops
+
+        if count is not None:
+            return ops.crop_or_pad(medical, for_axes(count, medical, "--size"), beyond(outside))
+        return ops.pad(medical, for_axes(low, medical, "--before"), for_axes(high, medical, "--after"), beyond(outside))
+
+    target = out or Path(f"{stem_of(image)}_padded.nii.gz")
+    told = operate(Operating(image, Choice(series, Way(uneven)), device="cpu"), {target: change}, overwrite=overwrite)
+    if not quiet:
+        typer.echo(told)

@@ -1,0 +1,254 @@
+"""`medreg train-inverse`: a network learns, through the differentiable resampler, to undo motions of an image."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+
+import typer
+
+from medreg.cli.failing import INTERRUPTED, reported
+from medreg.cli.options import Device, Json, Overwrite, Quiet, Verbose
+
+if TYPE_CHECKING:
+    from medreg.learn.settings import Settings
+    from medreg.learn.training import Training
+
+CHECKPOINT = "checkpoint.safetensors"
+OUTPUTS = ("losses.png", "model.safetensors", "slices.png", "metrics.json")
+
+
+@reported
+def train_inverse(
+    *,
+    phantom: Annotated[
+        Literal["line", "head"] | None,
+        typer.Option(
+            "--phantom", help="What is moved: a line, as published, or a head without symmetry. [default: line]"
+        ),
+    ] = None,
+    model: Annotated[
+        Literal["rotation", "affine"] | None,
+        typer.Option("--model", help="What is undone: rotations, or affine maps of 12 parameters. [default: rotation]"),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", help="Voxels along each edge. [default: line 16, head 20]")
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option("--images", help="Images to train on. [default: line 100, head 500]")
+    ] = None,
+    test_images: Annotated[
+        int | None, typer.Option("--test-images", help="Images to test on. [default: line 20, head 100]")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", help="Passes through all images. [default: line 50, head 40]")
+    ] = None,
+    batch: Annotated[int | None, typer.Option("--batch", help="Images a step. [default: line 1, head 8]")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="Adam's, at the start. [default: line 0.001, head 0.002]")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Of motions, first weights and order. [default: 0]")
+    ] = None,
+    device: Device = None,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads; one is fastest for small images.")] = 1,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")] = Path("train-inverse"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the unfinished training in the folder, with its settings.")
+    ] = False,
+    until: Annotated[
+        int | None,
+        typer.Option("--until", min=1, help="Stop after this epoch, to go on later with --resume.", show_default=False),
+    ] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    json: Json = False,
+) -> None:
+    """Show that gradients pass through resampling: train a network that turns moved images back.
+
+    Writes metrics.json, model.safetensors, losses.png and slices.png. Ctrl-C keeps a checkpoint to --resume from.
+    """
+    from medreg.cli.screen import screen_for
+
+    screen_for(quiet=quiet, verbose=verbose, json=json)  # refuses flags that exclude each other
+    given = {
+        "phantom": phantom, "model": model, "size": size, "images": images, "test_images": test_images,
+        "epochs": epochs, "batch": batch, "learning_rate": learning_rate, "seed": seed,
+    }  # fmt: skip
+    settings = _settings(given, out, resume=resume, overwrite=overwrite)
+    progress = _progress(quiet=quiet, verbose=verbose, json=json)
+    record = _trained(settings, out, device or "cpu", threads, until, progress, overwrite=overwrite or resume)
+    if record is None:
+        if not quiet:
+            typer.echo(f"stopped after epoch {until}; go on with: medreg train-inverse --resume --out {out}", err=json)
+    elif json:
+        from medreg.report.record import to_json
+
+        typer.echo(to_json(record), nl=False)
+    elif not quiet:
+        from medreg.report.training import show
+
+        show(record)
+
+
+class _Watch(Protocol):
+    def __call__(self, record: dict[str, Any]) -> None: ...
+
+
+def _settings(given: dict[str, Any], out: Path, *, resume: bool, overwrite: bool) -> Settings | None:
+    """The validated settings; None to go on with those of the checkpoint, which the flags do not contradict."""
+    from medreg.errors import UsageError, WriteError
+    from medreg.learn.settings import Settings
+
+    checkpoint = out / CHECKPOINT
+    there = [name for name in OUTPUTS if (out / name).exists()]
+    if not resume:
+        settings = Settings.of(given["phantom"] or "line", given["model"] or "rotation", **_without(given))
+        if there and not overwrite:
+            raise WriteError(
+                f"{out}: holds {', '.join(there)} already; "
+                "add --overwrite to replace, or name another folder with --out"
+            )
+        if checkpoint.exists() and not overwrite:
+            raise WriteError(f"{out}: holds an unfinished training; go on with --resume, or add --overwrite to drop it")
+        return settings
+    if overwrite:
+        raise UsageError("--resume goes on with what --overwrite drops: choose one")
+    if not checkpoint.exists():
+        ended = "the training in it has ended" if there else "there is no training in it"
+        raise UsageError(f"--resume: {out} holds no {CHECKPOINT}, {ended}; leave --resume out to start one")
+    return None
+
+
+def _without(given: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in given.items() if k not in ("phantom", "model")}
+
+
+def _progress(*, quiet: bool, verbose: bool, json: bool) -> AbstractContextManager[_Watch]:
+    """What is called with the record after each epoch."""
+    if verbose:
+        return nullcontext(_tell)
+    if quiet or json or not sys.stderr.isatty():
+        return nullcontext(lambda record: None)
+    from medreg.report.training import LiveTraining
+
+    return LiveTraining()
+
+
+def _tell(record: dict[str, Any]) -> None:
+    if not record["epochs"]:
+        return
+    epoch, all_epochs = record["epochs"][-1], record["settings"]["epochs"]
+    test = epoch["test"]
+    angle = "" if test["angle_deg"] is None else f"  angle off {test['angle_deg']:6.2f}°"
+    typer.echo(
+        f"epoch {epoch['number']:3d}/{all_epochs}  train {epoch['train']:.6f}  test {test['mse']:.6f}  "
+        f"better by {epoch['better_by']:5.1f} %{angle}  points off {test['miss_mm']:.2f} mm  {epoch['seconds']:.2f} s",
+        err=True,
+    )
+
+
+def _trained(
+    settings: Settings | None,
+    out: Path,
+    device: str,
+    threads: int,
+    until: int | None,
+    progress: AbstractContextManager[_Watch],
+    *,
+    overwrite: bool,
+) -> dict[str, Any] | None:
+    """Train, keep a checkpoint after each epoch, write; the record, or None where it was stopped before its end."""
+    from medreg.cli.folder import OutputFolder
+    from medreg.cli.starting import importing_torch
+    from medreg.io.atomic import written_beside
+
+    with OutputFolder(out, overwrite=overwrite) as folder:
+        checkpoint = folder.path / CHECKPOINT
+        with progress as watch:
+            with importing_torch():
+                from medreg.cli import engine
+                from medreg.learn.checkpoint import read_checkpoint, write_checkpoint
+                from medreg.learn.training import begin
+            device, threads = engine.compute_on(device, threads)
+            training = read_checkpoint(checkpoint, device) if settings is None else begin(settings, device)
+            record = _begun(training, device, threads)
+            watch(record)
+            try:
+                for epoch in training.epochs():
+                    record["epochs"] = _epochs(training, record)
+                    watch(record)
+                    with written_beside(checkpoint) as temporary:
+                        write_checkpoint(training, temporary)
+                    if epoch.number == until and until < training.settings.epochs:
+                        return None
+            except KeyboardInterrupt:
+                if not training.history:
+                    raise
+                _say_interrupted(training, out)
+                raise typer.Exit(INTERRUPTED) from None
+        _write(training, record, folder)
+        folder.publish()
+        checkpoint.unlink(missing_ok=True)
+    return record
+
+
+def _say_interrupted(training: Training, out: Path) -> None:
+    done, all_epochs = len(training.history), training.settings.epochs
+    said = (
+        f"medreg: interrupted after epoch {done} of {all_epochs}; go on with: medreg train-inverse --resume --out {out}"
+    )
+    typer.secho(said, fg=typer.colors.YELLOW, err=True)
+
+
+def _begun(training: Training, device: str, threads: int) -> dict[str, Any]:
+    """The record before the first epoch: what later ones are held against."""
+    from dataclasses import asdict
+    from importlib.metadata import version
+
+    from medreg.report.versions import versions
+
+    record: dict[str, Any] = {
+        "command": "train-inverse",
+        "settings": training.settings.to_dict(),
+        "parameters": training.parameters,
+        "device": device,
+        "threads": threads,
+        "train": asdict(training.frame(training.train)),
+        "test": asdict(training.frame(training.test)),
+        "versions": {**versions(), "safetensors": version("safetensors")},
+    }
+    return {**record, "epochs": _epochs(training, record)}
+
+
+def _epochs(training: Training, record: dict[str, Any]) -> list[dict[str, Any]]:
+    from dataclasses import asdict
+
+    baseline = record["test"]["baseline"]["mse"]
+    return [{**asdict(e), "better_by": 100 * (1 - e.test.mse / baseline)} for e in training.history]
+
+
+def _write(training: Training, record: dict[str, Any], folder: Any) -> None:
+    """All outputs into the hidden folder; completes the record."""
+    from medreg.learn.checkpoint import write_model
+    from medreg.learn.pictures import draw_losses, draw_slices
+    from medreg.report.record import to_json
+
+    last, test = record["epochs"][-1], record["test"]
+    record["result"] = {
+        **{k: v for k, v in last["test"].items() if k != "mse"},
+        "train": last["train"],
+        "test": last["test"]["mse"],
+        "better_by": last["better_by"],
+        "over_oracle": last["test"]["mse"] / test["oracle"]["mse"],
+        "over_empty": last["test"]["mse"] / test["empty"]["mse"],
+    }
+    record["seconds"] = {"training": sum(e["seconds"] for e in record["epochs"])}
+    record["outputs"] = {"folder": str(folder.path), "files": list(OUTPUTS)}
+    draw_losses(training, training.frame(training.test), folder.inside / "losses.png")
+    draw_slices(training, folder.inside / "slices.png")
+    write_model(training, folder.inside / "model.safetensors")
+    (folder.inside / "metrics.json").write_text(to_json(record), encoding="utf-8")
