@@ -14,11 +14,11 @@ from medreg.geometry.affine import invert
 from medreg.geometry.grid import Grid
 from medreg.io.ahead import Wanted, clerk, read_files
 from medreg.io.dicom.choice import Choice
-from medreg.io.dicom.origin import frame_of_reference
+from medreg.io.dicom.origin import origin_of
 from medreg.io.failing import missing_file
 from medreg.io.spacing import common_unit, with_spacing
 from medreg.io.stored import StoredImage
-from medreg.io.transforms import is_registration, read_transform
+from medreg.io.transforms import is_dicom_file, read_transform
 from medreg.types import FloatArray
 
 
@@ -61,7 +61,7 @@ def apply_to_file(task: Applying, *, overwrite: bool) -> str:
     for wanted in task.wanted:
         if not wanted.path.exists():
             raise missing_file(wanted.path)
-    if task.transform is not None and not is_registration(task.transform):
+    if task.transform is not None and not is_dicom_file(task.transform):
         read_transform(task.transform)  # whatever is wrong with it is told before the images are read
     if task.like is None:
         return _with_new_header(task)
@@ -87,11 +87,11 @@ def apply_to_file(task: Applying, *, overwrite: bool) -> str:
 
 
 def _matrix(task: Applying, images: Sequence[StoredImage]) -> FloatArray | None:
-    """Fixed points -> moving points; of a DICOM registration that of the frames of reference of these images."""
+    """Fixed points -> moving points; of a DICOM registration the one that was made for these images."""
     if task.transform is None:
         return None
-    frames = [frame_of_reference(image.metadata) for image in images]
-    matrix = read_transform(task.transform, *(frames[::-1] if task.inverse and len(frames) > 1 else frames))
+    origins = [origin_of(image.metadata) for image in images]
+    matrix = read_transform(task.transform, *(origins[::-1] if task.inverse and len(origins) > 1 else origins))
     return invert(matrix) if task.inverse else matrix
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from medreg.cli.files import check_output
@@ -32,10 +33,10 @@ def convert_file(image: Path, out: Path, choice: Choice, *, overwrite: bool, ide
         facts = sidecar_of(stored, identifiers=identifiers)
         if facts and sidecar.exists() and not overwrite:
             raise WriteError(f"{sidecar}: is there already; add --overwrite to replace it")
-        written = write_image(stored, out)
-        if facts:
-            with written_beside(sidecar) as temporary:
+        with written_beside(sidecar) if facts else nullcontext() as temporary:  # both, or none
+            if temporary is not None:
                 temporary.write_text(to_json(facts), encoding="utf-8")
+            written = write_image(stored, out)
     size = " x ".join(map(str, stored.grid.size)) + (f", {stored.frames} volumes" if stored.frames > 1 else "")
     lines = [*(f"warning: {text}" for text in warned), f"wrote {out} ({size}, {written.sentence})"]
     return "\n".join([*lines, f"wrote {sidecar}"] if facts else lines)

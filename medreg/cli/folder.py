@@ -125,6 +125,7 @@ class DicomFolder(FilledAtOnce):
 
     def __init__(self, path: Path, *, overwrite: bool) -> None:
         """See the base class."""
+        path = path.resolve() if path.is_symlink() else path
         super().__init__(path, path.absolute().parent, overwrite=overwrite)
 
     def check(self) -> None:
@@ -140,10 +141,15 @@ class DicomFolder(FilledAtOnce):
 
     def put_in_place(self) -> None:
         """See the base class."""
+        self.check()  # once more: something may have come there meanwhile
         self.inside.chmod(0o777 & ~_umask())  # temporary folders are for their owner only
-        if self.path.is_dir():
-            shutil.rmtree(self.path)
+        if not self.path.exists():
+            self.inside.rename(self.path)
+            return
+        old = Path(tempfile.mkdtemp(prefix=".medreg-", dir=self._home)) / self.path.name
+        self.path.rename(old)
         self.inside.rename(self.path)
+        shutil.rmtree(old.parent, ignore_errors=True)
 
 
 def _is_derived(file: Path) -> bool:

@@ -100,6 +100,7 @@ class _Watch(Protocol):
 
 def _settings(given: dict[str, Any], out: Path, *, resume: bool, overwrite: bool) -> Settings | None:
     """The validated settings; None to go on with those of the checkpoint, which the flags do not contradict."""
+    from medreg.cli.starting import importing_torch
     from medreg.errors import UsageError, WriteError
     from medreg.learn.settings import Settings
 
@@ -120,6 +121,13 @@ def _settings(given: dict[str, Any], out: Path, *, resume: bool, overwrite: bool
     if not checkpoint.exists():
         ended = "the training in it has ended" if there else "there is no training in it"
         raise UsageError(f"--resume: {out} holds no {CHECKPOINT}, {ended}; leave --resume out to start one")
+    with importing_torch():
+        from medreg.learn.checkpoint import settings_in
+    begun = settings_in(checkpoint).to_dict()
+    for name, value in given.items():
+        if value is not None and value != begun[name]:
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag} {value}: the training in {out} has {begun[name]}; leave it out with --resume")
     return None
 
 

@@ -6,10 +6,12 @@ import contextlib
 import mmap
 import os
 import pickle
+import shutil
 import signal
 import socket
 import struct
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Callable
@@ -32,6 +34,8 @@ class ProcessClerk:
     def __init__(self) -> None:
         """Fork."""
         ours, theirs = socket.socketpair()
+        # the child is killed, whatever it is at: what it unpacked must not outlive it
+        self._scratch = tempfile.mkdtemp(prefix="medreg-")
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()  # else both processes would print what is waiting there
@@ -41,6 +45,7 @@ class ProcessClerk:
             self._child = os.fork()
         if self._child == 0:
             ours.close()
+            tempfile.tempdir = self._scratch
             _serve(theirs)
         theirs.close()
         self._line = ours
@@ -87,6 +92,7 @@ class ProcessClerk:
                 os.kill(self._child, signal.SIGKILL)
                 os.waitpid(self._child, 0)
             self._child = 0
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
 
 class _Reply:

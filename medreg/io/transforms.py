@@ -12,6 +12,7 @@ import numpy as np
 from medreg.errors import ReadError, TransformError
 from medreg.io.atomic import written_beside
 from medreg.io.content import Kind, head_of, kind_of
+from medreg.io.dicom.origin import Origin
 from medreg.io.failing import AGAIN, missing_file, reason
 from medreg.io.itk_text import HEADER, entries_of, matrix_of, to_itk_text
 from medreg.io.libraries import simpleitk
@@ -52,7 +53,7 @@ def write_transform(matrix: FloatArray, path: str | Path, *, centre: Sequence[fl
         temporary.write_text(text, encoding="ascii", newline="\n")
 
 
-def is_registration(path: Path) -> bool:
+def is_dicom_file(path: Path) -> bool:
     """Whether a file is DICOM, which of all transforms means a Spatial Registration; False where it cannot be read."""
     try:
         return path.is_file() and kind_of(head_of(path)) is Kind.DICOM
@@ -60,7 +61,7 @@ def is_registration(path: Path) -> bool:
         return False
 
 
-def read_transform(path: str | Path, moving_frame: str = "", fixed_frame: str = "") -> FloatArray:
+def read_transform(path: str | Path, moving: Origin | None = None, fixed: Origin | None = None) -> FloatArray:
     """The matrix that a transform file holds: 4x4, or 3x3 in 2D, fixed points -> moving points, LPS mm.
 
     Reads ITK's text files (every linear class, composites of them), ITK's .mat, .h5 and .xfm, medreg's `run.json` and
@@ -69,9 +70,8 @@ def read_transform(path: str | Path, moving_frame: str = "", fixed_frame: str = 
 
     Args:
         path: the file.
-        moving_frame: DICOM's frame of reference of the moving image, to choose among several registrations in one
-            object; "" if not known.
-        fixed_frame: the fixed image's.
+        moving: DICOM identity of the moving image, to choose among several registrations in one object.
+        fixed: the fixed image's.
 
     Raises:
         ReadError: the file is missing, a directory, or damaged.
@@ -93,10 +93,12 @@ def read_transform(path: str | Path, moving_frame: str = "", fixed_frame: str = 
         raise missing_file(path) from error
     except OSError as error:
         raise ReadError(f"{path}: cannot be read, {error.strerror or error}") from error
-    if is_registration(path):
+    if is_dicom_file(path):
         from medreg.io.dicom.registration_object import read_registration
 
-        return read_registration(path, moving_frame, fixed_frame)
+        space, onto = ("" if origin is None else origin.frame_of_reference for origin in (moving, fixed))
+        images = [instance.sop_instance for instance in moving.instances] if moving else []
+        return read_registration(path, space, onto, images)
     text = _text(raw)
     if text is None or (path.suffix.lower() == ".xfm" and not text.startswith(HEADER)):
         return _affine(_by_simpleitk(path), path)

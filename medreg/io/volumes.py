@@ -8,6 +8,7 @@ import numpy as np
 
 from medreg.errors import ImageError, UsageError
 from medreg.image import Leading
+from medreg.io.dicom.origin import origin_of
 from medreg.io.stored import StoredImage
 
 
@@ -62,4 +63,8 @@ def select_volume(stored: StoredImage, volume: int | Mean | None) -> StoredImage
         return stored.with_array((total / stored.frames).astype(wide)[None], Leading.CHANNELS)
     if not 0 <= volume < stored.frames:
         raise ImageError(f"{stored.name}: has volumes 0 to {stored.frames - 1}, asked for {volume}")
-    return stored.with_array(stored.array[volume : volume + 1], Leading.CHANNELS)
+    chosen = stored.with_array(stored.array[volume : volume + 1], Leading.CHANNELS)
+    origin = origin_of(stored.metadata)
+    if origin is None:
+        return chosen
+    return replace(chosen, metadata={**chosen.metadata, "dicom": origin.of_volume(volume)})

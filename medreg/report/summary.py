@@ -131,8 +131,10 @@ def apply_command(record: Mapping[str, Any]) -> str:
     folder, like = Path(record["outputs"]["folder"]), record["inputs"]["fixed"]["file"]
     transform = shlex.quote(str(folder / record["outputs"]["transform"]["file"]))
     suffix = suffix_of(Path(record["outputs"]["moved"]["file"]))
-    series = record.get("job", {}).get("fixed_series")
-    onto = f"{shlex.quote(like)}{'' if series is None else f' --like-series {series}'}{_spacings(record)}"
+    job = record.get("job", {})
+    series = "" if job.get("fixed_series") is None else f" --like-series {job['fixed_series']}"
+    uneven = f" --uneven {job['uneven']}" if "uneven" in job else ""
+    onto = f"{shlex.quote(like)}{series}{uneven}{_spacings(record)}"
     return f"  medreg apply IMAGE --transform {transform} --like {onto} --out MOVED{suffix}"
 
 

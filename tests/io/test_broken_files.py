@@ -59,7 +59,7 @@ def test_a_directory_without_dicom_says_what_is_in_it(tmp_path):
 
 def test_a_dicom_file_is_told_by_its_content(tmp_path):
     (tmp_path / "IM0001").write_bytes(bytes(128) + b"DICM" + bytes(200))
-    with pytest.raises(ReadError, match="IM0001: .*DICOM"):
+    with pytest.raises(ReadError, match="IM0001: holds no pixels"):
         read_stored(tmp_path / "IM0001")
 
 

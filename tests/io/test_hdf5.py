@@ -140,6 +140,8 @@ def test_a_name_is_never_overwritten_and_a_fault_leaves_the_file_as_it_was(tmp_p
             save_images(path, {**bad, "x/y": image} if bad else bad)
     with pytest.raises(WriteError, match=r"metadata\['who'\].*object"):
         append_images(path, {"b": image.with_metadata(who=object())})
+    with pytest.raises(WriteError, match="holds an image 'a' already; choose another"):
+        append_images(path, {"a": image})
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
     with pytest.raises(ReadError, match="no such file"):

@@ -103,10 +103,15 @@ def choose(images: Sorted, asked: str | None, name: str, option: str) -> tuple[S
             left = sum(len(each.frames) for each in fit if each.is_localiser)
             notes = (f"{name}: {left} localiser image{'s were' if left > 1 else ' was'} left out",)
             fit = kept
+    if (
+        asked is not None and asked.isdecimal() and not fit
+    ):  # the scanner's own number, where it is no number of the list
+        fit = [each for each in images.series if whole(each.first.header, "SeriesNumber") == int(asked)]
     if len(fit) == 1:
         return fit[0], notes
     rows = [row_of(each) for each in (fit or images.series)]
-    said = "holds" if asked is None else f"{option} {asked!r} fits {'none' if not fit else 'more than one'} of the"
+    shown = "the UID given" if asked is not None and asked.count(".") > 4 else repr(asked)
+    said = "holds" if asked is None else f"{option} {shown} fits {'none' if not fit else 'more than one'} of the"
     raise UsageError(
         f"{name}: {said} {len(rows)} images{_why(fit)}; choose one with {option} NUMBER, or by a piece of the "
         "description that only it has:\n" + "\n".join(f"  {row.line}" for row in rows)

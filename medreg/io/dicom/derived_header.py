@@ -15,7 +15,8 @@ from medreg.image import Leading
 from medreg.io.dicom.copied import copy_patient_and_study, places
 from medreg.io.dicom.derived_modules import CT, DX, MR, PET, US, Kind, add_acquisition
 from medreg.io.dicom.derived_scaling import Scaling
-from medreg.io.dicom.header import numbers, text, whole, words
+from medreg.io.dicom.frame_attributes import PHILIPS_FRAME, philips_scale
+from medreg.io.dicom.header import item, numbers, text, whole, words
 from medreg.io.dicom.origin import Origin
 from medreg.io.stored import StoredImage
 from medreg.types import FloatArray, VoxelArray
@@ -216,8 +217,10 @@ class _Window:
 
 
 def _window_of(template: Dataset) -> _Window | None:
-    """None also of a MONOCHROME1 image, whose values were turned when it was read."""
+    """None also where values are no longer those that are shown: turned MONOCHROME1, and Philips' own scale."""
     if text(template, "PhotometricInterpretation") == "MONOCHROME1":
+        return None
+    if any(philips_scale(place) or philips_scale(item(place, PHILIPS_FRAME)) for place in places(template)):
         return None
     for place in places(template):
         centres, widths = numbers(place, "WindowCenter"), numbers(place, "WindowWidth")

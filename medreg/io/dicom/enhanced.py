@@ -8,16 +8,22 @@ from typing import TYPE_CHECKING
 
 from medreg.errors import ImageError
 from medreg.io.dicom.frame import Frame, plane_of
-from medreg.io.dicom.frame_attributes import depth_of, kind_of, known, moment, pair, philips_scale, rounded, scaling
+from medreg.io.dicom.frame_attributes import (
+    PHILIPS_FRAME,
+    depth_of,
+    kind_of,
+    known,
+    moment,
+    pair,
+    philips_scale,
+    rounded,
+    scaling,
+)
 from medreg.io.dicom.header import Key, item, number, numbers, text, words
 from medreg.io.dicom.opened import DicomFile, promised_frames
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
-
-
-_PHILIPS_FRAME = (0x2005, 0x140F)
-"""Philips' own sequence, which holds the scale slope of a frame."""
 
 
 def enhanced_frames(file: DicomFile, size: tuple[int, int], groups: Sequence[Dataset]) -> list[Frame]:
@@ -65,7 +71,7 @@ def _enhanced_frame(file: DicomFile, size: tuple[int, int], k: int, groups: _Gro
     )
     measures = groups.get("PixelMeasuresSequence")
     slope, intercept = scaling(
-        groups.get("PixelValueTransformationSequence") or file.header, philips_scale(groups.get(_PHILIPS_FRAME))
+        groups.get("PixelValueTransformationSequence") or file.header, philips_scale(groups.get(PHILIPS_FRAME))
     )
     content = groups.get("FrameContentSequence")
     frame_type = next(

@@ -10,7 +10,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medreg.errors import ReadError
@@ -33,11 +33,13 @@ class Found:
     Attributes:
         files: the DICOM files, in the order of their paths.
         others: the files beside them that are none.
+        unpacked: whether the files are copies that vanish when they were read.
         notes: what is not as it was named.
     """
 
     files: tuple[Path, ...]
     others: tuple[Path, ...] = ()
+    unpacked: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -53,7 +55,7 @@ def found_in(path: Path) -> Iterator[Found]:
     elif _starts_with(path, b"PK\x03\x04"):
         with tempfile.TemporaryDirectory(prefix="medreg-") as folder:
             _unpack(path, Path(folder))
-            yield _checked(_in_folder(Path(folder)), path)
+            yield replace(_checked(_in_folder(Path(folder)), path), unpacked=True)
     elif _is_directory_file(path):
         yield _named_by(path)
     elif _starts_with(path, b"\x1f\x8b"):
@@ -61,7 +63,7 @@ def found_in(path: Path) -> Iterator[Found]:
             file = Path(folder, path.name)
             with gzip.open(path) as packed, file.open("wb") as out:
                 shutil.copyfileobj(packed, out, 1 << 20)
-            yield Found((file,))
+            yield Found((file,), unpacked=True)
     else:
         yield Found((path,))
 

@@ -17,6 +17,8 @@ _COMPONENTS = ("MAGNITUDE", "PHASE", "REAL", "IMAGINARY")
 _COMPONENT = dict(zip("MPRI", _COMPONENTS, strict=True)) | {name: name for name in _COMPONENTS}
 _PHILIPS, _PHILIPS_SCALE = (0x2005, 0x0010), (0x2005, 0x100E)
 """Whose the private block is, and Philips' scale slope in it."""
+PHILIPS_FRAME = (0x2005, 0x140F)
+"""Philips' own sequence in multi-frame files, which holds the scale slope of a frame."""
 _CENTIMETRES = 3
 """PhysicalUnitsXDirection of ultrasound."""
 
@@ -42,7 +44,7 @@ def philips_scale(dataset: Dataset | None) -> float | None:
 
 
 def kind_of(image_type: Sequence[str]) -> tuple[str, ...]:
-    """Magnitude, phase, real or imaginary; a localiser; derived or not."""
+    """Magnitude, phase, real or imaginary; a localiser."""
     component = next((_COMPONENT[word] for word in image_type[2:] if word in _COMPONENT), "")
     return component, "LOCALIZER" if "LOCALIZER" in image_type else ""
 

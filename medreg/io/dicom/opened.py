@@ -115,15 +115,19 @@ def open_header(path: Path) -> DicomFile | None:
 
 
 def _check_no_image(header: Dataset, path: Path) -> None:
-    """Of a file without pixels: it must be something else than an image.
+    """Of a file without pixels: it must be something else than an image, or no DICOM at all.
 
     Raises:
         ReadError: it says that it is an image, or says nothing.
     """
     from pydicom.uid import UID
 
-    kind = UID(text(header, "SOPClassUID")).name
-    if kind.endswith("Image Storage") or "Rows" in header:
+    meta = getattr(header, "file_meta", None) or []
+    if not header and not meta:  # the mark of DICOM, and nothing of it
+        return
+    said = text(header, "SOPClassUID") or (text(meta, "MediaStorageSOPClassUID") if meta else "")
+    kind = UID(said).name
+    if not said or "Image Storage" in kind or "Rows" in header:
         raise ReadError(f"{path}: holds no pixels, though it should ({kind or 'an image'}); it is cut short, {AGAIN}")
 
 
@@ -142,15 +146,17 @@ def mapped(path: Path) -> Iterator[Any]:
 
 
 def same_pixels(one: DicomFile, other: DicomFile) -> bool:
-    """Whether two files of one object are copies; only pixels that are not compressed can contradict it.
+    """Whether two files of one object are copies: their pixels, in one transfer syntax, are the same bytes.
 
     A file is no copy of itself.
     """
     if one is other:
         return False
     a, b = one.pixels, other.pixels
-    if not (a.plain and b.plain) or (a.syntax, a.length) != (b.syntax, b.length):
+    if a.syntax != b.syntax:
         return True
+    if a.length != b.length:
+        return False
     with mapped(one.path) as first, mapped(other.path) as second:
         return bool(first[a.offset : a.offset + a.length] == second[b.offset : b.offset + b.length])
 

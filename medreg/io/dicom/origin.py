@@ -26,6 +26,14 @@ class Instance:
 
 
 @dataclass(frozen=True, eq=False)
+class Volume:
+    """One volume of a series in time: the header of its first slice, and its files."""
+
+    template: Dataset
+    instances: tuple[Instance, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Origin:
     """The DICOM identity of an image, kept as `metadata["dicom"]`.
 
@@ -33,26 +41,29 @@ class Origin:
     else: no record, no message and no file name takes anything from here.
 
     Attributes:
-        template: all attributes of the first slice's file but its pixels (and its overlays, curves and icons).
+        template: all attributes of the first slice's file but its pixels, overlays and curves.
         instances: the files that the image was made of, in the order of slices, volume by volume; each once.
         frame_of_reference: UID of the space that the positions are in, "" where the files name none.
+        volumes: of a series in time each one's own; empty for a single volume.
     """
 
     template: Dataset
     instances: tuple[Instance, ...]
     frame_of_reference: str
+    volumes: tuple[Volume, ...] = ()
+
+    def of_volume(self, number: int) -> Origin:
+        """The identity of one volume of a series, counted from 0."""
+        if not self.volumes:
+            return self
+        volume = self.volumes[number]
+        return Origin(volume.template, volume.instances, self.frame_of_reference)
 
 
 def origin_of(metadata: Mapping[str, Any]) -> Origin | None:
     """The origin of an image read from DICOM; None for any other."""
     origin = metadata.get("dicom")
     return origin if isinstance(origin, Origin) else None
-
-
-def frame_of_reference(metadata: Mapping[str, Any]) -> str:
-    """UID of the space that an image's positions are in; "" where it is not from DICOM or names none."""
-    origin = origin_of(metadata)
-    return "" if origin is None else origin.frame_of_reference
 
 
 def same_patient(first: Origin, second: Origin) -> bool:

@@ -30,6 +30,8 @@ def quiet() -> Iterator[None]:
             for action, message, category, module, line in reversed(before):
                 if issubclass(MedregWarning, category):
                     warnings.filters.insert(0, (action, message, MedregWarning, module, line))  # type: ignore[attr-defined]
+            if not any(issubclass(MedregWarning, each[2]) for each in before):  # Python's own default
+                warnings.filters.insert(0, ("default", None, MedregWarning, None, 0))  # type: ignore[attr-defined]
         _DEPTH[0] += 1
     try:
         yield

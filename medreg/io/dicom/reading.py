@@ -12,10 +12,10 @@ from medreg.image import Leading
 from medreg.io.dicom.choice import Choice
 from medreg.io.dicom.choosing import Listing, check_any, choose, row_of
 from medreg.io.dicom.csa import csa_numbers, csa_of
-from medreg.io.dicom.files import found_in
+from medreg.io.dicom.files import Found, found_in
 from medreg.io.dicom.gaps import interpolate_slices
 from medreg.io.dicom.header import items, number, text
-from medreg.io.dicom.origin import Instance, Origin
+from medreg.io.dicom.identity import origin_from
 from medreg.io.dicom.quiet import quiet
 from medreg.io.dicom.series import Series, Sorted, sort_files
 from medreg.io.dicom.stacking import Stack, stack
@@ -25,8 +25,8 @@ from medreg.io.stored import StoredImage
 from medreg.types import VoxelArray
 
 _UNITS = {"CT": "HU"}
-_NOT_OF_THE_IMAGE = (0x5000, 0x6000)
-"""Groups of curves and overlays."""
+_LIKE_REPETITION = 0.05
+"""Part of the repetition time by which the times of volumes may differ from it, being rounded."""
 
 
 def read_dicom(path: Path, choice: Choice | None = None, option: str = "--series") -> StoredImage:
@@ -55,10 +55,10 @@ def read_dicom(path: Path, choice: Choice | None = None, option: str = "--series
             series, left = choose(images, choice.series, str(path), option)
             arranged = _stacked(series, images, str(path), choice)
             values = values_of(arranged.frames)
-        odd = (*_alone(path, series), *_not_applied(path, series))
-        for text_ in (*found.notes, *left, *images.unreadable, *odd, *arranged.notes):
+        odd = (*_left_out(path, found, images), *_alone(path, series), *_not_applied(path, series))
+        for text_ in (*found.notes, *left, *odd, *arranged.notes):
             warn(notes, text_)
-        return _stored(path, series, arranged, values, tuple(notes))
+        return _stored(path, found, series, arranged, values, tuple(notes))
 
 
 def list_series(path: Path) -> Listing:
@@ -85,6 +85,14 @@ def _stacked(series: Series, images: Sorted, name: str, choice: Choice) -> Stack
         raise GeometryError(f"{error}; {files}: {images.unreadable[0]}") from error
 
 
+def _left_out(path: Path, found: Found, images: Sorted) -> tuple[str, ...]:
+    """Files that did not count, without their names, which archives make of patients'; `medreg info` tells them."""
+    if not images.unreadable:
+        return ()
+    count = len(images.unreadable)
+    return (f"{path}: {count} of its {len(found.files)} files cannot be read; medreg info {path} names them",)
+
+
 def _alone(path: Path, series: Series) -> tuple[str, ...]:
     """Whoever names one slice of a series may have meant the folder."""
     if not path.is_file() or len(series.frames) > 1 or series.frames[0].plane is None:
@@ -101,7 +109,9 @@ def _not_applied(path: Path, series: Series) -> tuple[str, ...]:
     return (f"{path}: has a table of values (Modality LUT), which medreg does not apply; its values are as stored",)
 
 
-def _stored(path: Path, series: Series, arranged: Stack, values: Values, notes: tuple[str, ...]) -> StoredImage:
+def _stored(
+    path: Path, found: Found, series: Series, arranged: Stack, values: Values, notes: tuple[str, ...]
+) -> StoredImage:
     array, leading = _shaped(arranged, values.array, path)
     header = series.first.header
     pixels = series.first.pixels
@@ -118,8 +128,8 @@ def _stored(path: Path, series: Series, arranged: Stack, values: Values, notes: 
         "series": series.number,
         "units": text(header, "Units") or text(header, "DoseUnits") or _UNITS.get(series.modality, ""),
         "photometric": pixels.photometric,
-        "dicom": origin_from(series, arranged),
-        "files": tuple(sorted({str(frame.file.path) for frame in series.frames})) if path.is_dir() else (str(path),),
+        "dicom": origin_from(arranged),
+        "files": (str(path),) if found.unpacked else tuple(sorted({str(f.file.path) for f in series.frames})),
         **({"world": "picture"} if arranged.flat else {}),
         **_slice_times(arranged),
     }
@@ -151,10 +161,13 @@ def _shaped(arranged: Stack, array: VoxelArray, path: Path) -> tuple[VoxelArray,
 
 def _header(series: Series, arranged: Stack) -> dict[str, Any]:
     """Fields that other formats keep: the time between volumes."""
-    repetition = number(series.first.header, "RepetitionTime")
-    if len(arranged.volumes) > 1 and repetition and not arranged.flat:
-        return {"frame_seconds": repetition / 1000}
-    return {}
+    if len(arranged.volumes) < 2 or arranged.flat:
+        return {}
+    repetition = (number(series.first.header, "RepetitionTime") or 0.0) / 1000
+    times = [volume[0].order.get("acquisition time") for volume in (arranged.volumes[0], arranged.volumes[-1])]
+    apart = 0.0 if times[0] is None or times[1] is None else (times[1] - times[0]) / (len(arranged.volumes) - 1)
+    seconds = apart if apart > 0 and abs(apart - repetition) > _LIKE_REPETITION * repetition else repetition
+    return {"frame_seconds": seconds} if seconds else {}
 
 
 def _slice_times(arranged: Stack) -> dict[str, Any]:
@@ -167,15 +180,3 @@ def _slice_times(arranged: Stack) -> dict[str, Any]:
     tiles = [frame.tile for frame in arranged.volumes[0] if frame.tile is not None]
     order = [row // first.size[1] * across + column // first.size[0] for row, column in tiles]
     return {"slice_times_ms": tuple(times[k] for k in order)} if len(times) == len(order) else {}
-
-
-def origin_from(series: Series, arranged: Stack) -> Origin:
-    """The DICOM identity of an image: see `Origin`."""
-    frames = arranged.frames
-    instances = dict.fromkeys(
-        Instance(text(frame.file.header, "SOPClassUID"), text(frame.file.header, "SOPInstanceUID")) for frame in frames
-    )
-    template = frames[0].file.header
-    for tag in [tag for tag in template.keys() if tag.group & 0xFF00 in _NOT_OF_THE_IMAGE]:  # noqa: SIM118 - no elements
-        del template[tag]
-    return Origin(template, tuple(instances), text(template, "FrameOfReferenceUID"))

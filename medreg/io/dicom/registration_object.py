@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,17 +99,21 @@ def _registration_object(
     return result
 
 
-def read_registration(path: Path, moving_frame: str = "", fixed_frame: str = "") -> FloatArray:
+def read_registration(
+    path: Path, moving_frame: str = "", fixed_frame: str = "", moving_images: Collection[str] = ()
+) -> FloatArray:
     """The matrix that a Spatial Registration object holds: 4x4, fixed points -> moving points, LPS mm.
 
-    The moving image's item is the one of `moving_frame`; else the only one of a frame other than the registered one;
-    else the only one that moves anything. The fixed image is taken to lie in the registered frame, unless an item of
-    `fixed_frame` says how it comes there, or the moving image itself is the registered one.
+    The moving image's item is the one that refers to `moving_images`; else the one of `moving_frame`; else the only one
+    of a frame other than the registered one; else the only one that moves anything. The fixed image is taken to lie in
+    the registered frame, unless an item of `fixed_frame` says how it comes there, or the moving image itself is the
+    registered one.
 
     Args:
         path: the file.
         moving_frame: FrameOfReferenceUID of the moving image, "" if not known.
         fixed_frame: FrameOfReferenceUID of the fixed image, "" if not known.
+        moving_images: SOP instance UIDs of the moving image: both images of one session share a frame of reference.
 
     Raises:
         ReadError: no DICOM file, cut short or damaged.
@@ -131,30 +135,26 @@ def read_registration(path: Path, moving_frame: str = "", fixed_frame: str = "")
             MedregWarning,
             stacklevel=2,
         )
-    moving = _moving(entries, own, moving_frame, path)
-    fixed = _fixed(entries, moving, own, fixed_frame, path)
+    referring = [entry for entry in entries if entry.images & set(moving_images)]
+    if len(referring) == 1:
+        moving = referring[0]
+        fixed = np.eye(4) if moving.frame == own else _fixed(entries, moving, own, fixed_frame, path)
+    else:
+        moving = _moving(entries, own, moving_frame, path)
+        fixed = _fixed(entries, moving, own, fixed_frame, path)
     try:
         return invert(moving.matrix) @ fixed
     except TransformError as error:
         raise TransformError(f"{path}: {error}") from error
 
 
-def is_registration(path: Path) -> bool:
-    """Whether a file is a DICOM registration of any kind; reads a few hundred bytes, and never fails."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(1024)
-    except OSError:
-        return False
-    return head[128:132] == b"DICM" and _MEDIA_STORAGE.search(head) is not None
-
-
 @dataclass(frozen=True, eq=False)
 class _Entry:
-    """An item of the RegistrationSequence: the matrix from a frame into the registered one."""
+    """An item of the RegistrationSequence: the matrix from a frame into the registered one, and the images meant."""
 
     frame: str
     matrix: FloatArray
+    images: frozenset[str] = frozenset()
 
     @property
     def is_identity(self) -> bool:
@@ -322,7 +322,8 @@ def _entry(part: Dataset, path: Path) -> _Entry:
         if values is None or len(values) != 16:
             raise ReadError(f"{path}: a registration's matrix has 16 finite numbers, got {len(values or ())}; {AGAIN}")
         product = _affine(np.array(values).reshape(4, 4), path) @ product
-    return _Entry(frame, product)
+    images = (text(each, "ReferencedSOPInstanceUID") for each in items(part, "ReferencedImageSequence"))
+    return _Entry(frame, product, frozenset(images) - {""})
 
 
 def _moving(entries: Sequence[_Entry], own: str, frame: str, path: Path) -> _Entry:

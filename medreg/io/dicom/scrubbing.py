@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from medreg.io.dicom.header import Key, raw, text
@@ -16,7 +17,10 @@ _PEOPLE: tuple[Key, ...] = (  # each piece of them gives a text away
     *("AccessionNumber", "StudyID", "ResponsiblePerson", "OperatorsName", "ReferringPhysicianName"),
     *("PerformingPhysicianName", "PhysiciansOfRecord", "NameOfPhysiciansReadingStudy", "RequestingPhysician"),
 )
-_PLACES: tuple[Key, ...] = ("InstitutionName", "InstitutionalDepartmentName", "DeviceSerialNumber")  # as a whole
+_PLACES: tuple[Key, ...] = (  # as a whole
+    *("InstitutionName", "InstitutionalDepartmentName", "StationName", "DeviceSerialNumber"),
+)
+_SPELT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa"})
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _DATED = re.compile(
     r"\d{6}"  # 20180918, 180918, or a number that somebody or something is filed under
@@ -48,19 +52,33 @@ def scrubbed(said: str, template: Dataset) -> str:
         >>> scrubbed("T1 sagittal", header), scrubbed("T1 of JANE", header), scrubbed("T1 2019-03-02", header)
         ('T1 sagittal', '', '')
     """
-    plain = _folded(said)
-    if _DATED.search(plain):
+    if _DATED.search(_folded(said)):
         return ""
-    squeezed = re.sub(r"[\W_]+", "", plain)
-    for key in (*_PEOPLE, *_PLACES):
-        value = _folded(text(template, key) or raw(template, key).decode("utf-8", "replace"))
-        pieces = [piece for piece in re.split(r"[\W_]+", value) if piece]
-        if key in _PEOPLE and any(piece in plain for piece in pieces if _tells(piece)):
-            return ""
-        whole = "".join(pieces)
-        if _tells(whole) and whole in squeezed:
+    for fold in (_folded, _spelt):  # Müller is also Muller and Mueller
+        if _names(fold(said), template, fold):
             return ""
     return said
+
+
+def _names(plain: str, template: Dataset, fold: Callable[[str], str]) -> bool:
+    """Whether a folded text names somebody or some place that the header names."""
+    squeezed = re.sub(r"[\W_]+", "", plain)
+    words = set(re.split(r"[\W_]+", plain))
+    if (text(template, "PatientBirthDate")[:4] or None) in words:
+        return True
+    for key in (*_PEOPLE, *_PLACES):
+        value = fold(text(template, key) or raw(template, key).decode("utf-8", "replace"))
+        pieces = [piece for piece in re.split(r"[\W_]+", value) if piece]
+        whole = "".join(pieces)
+        if _tells(whole) and whole in squeezed:
+            return True
+        if key in _PEOPLE and any(_tells(piece) and piece in plain for piece in pieces):
+            return True
+        if key == "PatientName" and len(pieces) > 1 and all(piece in words for piece in pieces):
+            return True
+        if key == "InstitutionName" and sum(len(piece) > 3 and piece in words for piece in pieces) > 1:
+            return True
+    return False
 
 
 def _tells(piece: str) -> bool:
@@ -72,3 +90,8 @@ def _folded(said: str) -> str:
     """Without case and accents."""
     parts = unicodedata.normalize("NFKD", said)
     return "".join(c for c in parts if not unicodedata.combining(c)).casefold()
+
+
+def _spelt(said: str) -> str:
+    """Without case, and with letters that have marks spelt out as German and Danish do."""
+    return _folded(unicodedata.normalize("NFC", said).casefold().translate(_SPELT))

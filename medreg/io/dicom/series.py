@@ -35,7 +35,7 @@ class Series:
         number: from 1, as it is listed and chosen by.
         frames: its planes, in no order.
         part: of how many images its series was split into it is which: (1, 2); (1, 1) where it is whole.
-        name: for messages: what was named on the command line, with the number where there are several.
+        name: for messages: what was named on the command line.
     """
 
     number: int

@@ -52,6 +52,7 @@ def sidecar_of(image: StoredImage, *, identifiers: bool = False) -> dict[str, An
         size=image.grid.size[:2],
         slice_times_ms=image.metadata.get("slice_times_ms"),
         phase_positive=bool(positive[0]) if positive else None,
+        volumes=[volume.template for volume in origin.volumes],
     )
     return facts | (identifiers_of(header) if identifiers else {})
 

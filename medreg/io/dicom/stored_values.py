@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from medreg.io.dicom.opened import DicomFile
 
 _PALETTE = "PALETTE COLOR"
+_WORTH_A_SHARE = 16
+"""Frames of one file: fewer are not worth to open it again."""
 _PLUGINS = ("pydicom", "pylibjpeg")
 """In this order: others decode the same, but end the process, or write tracebacks, on damaged streams."""
 
@@ -38,6 +40,7 @@ def stored_values(frames: Sequence[Frame]) -> VoxelArray:
     by_file: dict[int, list[int]] = {}
     for place, frame in enumerate(frames):
         by_file.setdefault(id(frame.file), []).append(place)
+    shares = [share for places in by_file.values() for share in _shares(places)]
     first = _frames_in(frames[0].file, [frames[0]])
     values = np.empty((len(frames), *first.shape[1:]), first.dtype)
 
@@ -53,9 +56,15 @@ def stored_values(frames: Sequence[Frame]) -> VoxelArray:
         )
 
     with ThreadPoolExecutor(cores()) as pool:
-        for _ in pool.map(fill, by_file.values()):
+        for _ in pool.map(fill, shares):
             pass
     return values
+
+
+def _shares(places: list[int]) -> list[list[int]]:
+    """The frames of a file as shares to be decoded side by side."""
+    size = max(_WORTH_A_SHARE, -(-len(places) // cores()))
+    return [places[k : k + size] for k in range(0, len(places), size)]
 
 
 def _cast(found: VoxelArray, dtype: np.dtype[Any], frame: Frame) -> VoxelArray:

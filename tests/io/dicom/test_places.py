@@ -119,7 +119,7 @@ def test_a_folder_is_searched_to_its_depths_with_junk_beside(tmp_path, volume, o
 def test_three_slices_among_a_thousand_other_files(tmp_path, volume, oblique, assert_same):
     dicom_series.classic(tmp_path, volume[:3], oblique)
     for k in range(1000):
-        (tmp_path / f"{k:04d}.txt").write_bytes(b"DICM" * (k % 50))
+        (tmp_path / f"{k:04d}.txt").write_bytes(b"DICM" * (k % 30))
     assert_same(read_dicom(tmp_path), volume[:3], oblique)
     listing = list_series(tmp_path)
     assert (len(listing.rows), listing.other_files) == (1, 1000)
@@ -169,10 +169,11 @@ def test_a_damaged_file_beside_a_series_is_told_and_the_series_read(tmp_path, vo
     dicom_series.classic(tmp_path, volume, oblique)
     extra = {"Rows": None}
     dicom_series.classic(tmp_path, volume[:1], oblique, names=["broken.dcm"], series="other", extra=extra)
-    with pytest.warns(MedregWarning, match=r"broken\.dcm: has no pixels"):
+    with pytest.warns(MedregWarning, match="1 of its 8 files cannot be read; medreg info"):
         image = read_here(tmp_path)
-    assert any("broken.dcm" in note for note in image.metadata["notes"])
-    assert len(list_series(tmp_path).unreadable) == 1
+    assert not any("broken.dcm" in note for note in image.metadata["notes"])  # names of files may name patients
+    (told,) = list_series(tmp_path).unreadable
+    assert "broken.dcm: has no pixels" in told
 
 
 def test_a_slice_that_is_cut_short_is_named(tmp_path, volume, oblique):

@@ -17,12 +17,11 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from scipy.spatial.transform import Rotation
 
 from medreg.errors import MedregWarning, ReadError, TransformError, WriteError
-from medreg.io.dicom.origin import Origin
+from medreg.io.dicom.origin import Instance, Origin
 from medreg.io.dicom.registration_object import (
     DEFORMABLE,
     FIDUCIALS,
     SPATIAL,
-    is_registration,
     read_registration,
     write_registration,
 )
@@ -244,7 +243,6 @@ def test_mutated_files_are_read_or_refused(data: st.DataObject, registration_byt
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "reg.dcm"
         path.write_bytes(raw[: data.draw(st.integers(100, len(raw)))])
-        is_registration(path)
         try:
             assert read_registration(path).shape == (4, 4)
         except (ReadError, TransformError) as error:
@@ -256,13 +254,18 @@ def registration_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return _write(tmp_path_factory.mktemp("reg") / "reg.dcm", _matrix()).read_bytes()
 
 
-def test_registrations_are_told_from_other_files(tmp_path: Path) -> None:
-    assert is_registration(_write(tmp_path / "reg.dcm", _matrix()))
-    assert is_registration(_by_hand(tmp_path / "def.dcm", FIXED, [], DEFORMABLE))
-    assert not is_registration(_by_hand(tmp_path / "ct.dcm", FIXED, [], t.CT))
-    (tmp_path / "text.tfm").write_text("#Insight Transform File V1.0\n")
-    assert not is_registration(tmp_path / "text.tfm")
-    assert not is_registration(tmp_path) and not is_registration(tmp_path / "missing")
+def test_images_of_one_session_are_told_apart_by_their_instances(tmp_path: Path) -> None:
+    moving = Origin(t.poor(t.CT).template, (Instance(t.CT, "1.2.9.1"),), FIXED)
+    fixed = Origin(t.poor(t.CT).template, (Instance(t.CT, "1.2.9.2"),), FIXED)
+    path = tmp_path / "reg.dcm"
+    write_registration(path, A, moving=moving, fixed=fixed, fixed_frame_of_reference=FIXED)
+    images = {"moving": moving.instances, "fixed": fixed.instances}
+    found = {
+        name: read_registration(path, FIXED, moving_images=[each.sop_instance for each in instances])
+        for name, instances in images.items()
+    }
+    np.testing.assert_allclose(found["moving"], A, atol=1e-7)
+    np.testing.assert_array_equal(found["fixed"], np.eye(4))  # it lies where it lies
 
 
 @pytest.mark.parametrize(
