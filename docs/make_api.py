@@ -44,7 +44,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
         "read_dicom",
     ),
     "medreg.io.dicom.derived": ("DerivedSeries", "write_derived"),
-    "medreg.io.dicom.registration_object": ("is_registration", "read_registration", "write_registration"),
+    "medreg.io.dicom.registration_object": ("read_registration", "write_registration"),
     "medreg.io.dicom.sidecar": ("sidecar_of",),
     "medreg.geometry.affine": (
         "axis_angle",
@@ -89,6 +89,18 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "medreg.registration.verdict": ("Verdict", "Standing", "agreement_of"),
     "medreg.registration.rotations": ("super_fibonacci", "in_plane"),
     "medreg.registration.foreground": ("foreground_mask",),
+    "medreg.batch": ("MedImageBatch",),
+    "medreg.ops": (
+        *("rotate", "scale", "translate", "affine", "composed", "resample_to_spacing", "resize", "resample_onto"),
+        *("reorient", "flip", "permute", "crop", "pad", "crop_or_pad", "each", "rotation", "placement", "warp_in_world"),
+        *("z_score", "min_max", "rescale", "window", "clip", "histogram_match", "nyul_train", "nyul_apply"),
+        *("bias_free_statistics", "one_hot", "centroids", "maximum_radii", "masks_from_points", "points_from_masks"),
+    ),
+    "medreg.io.suv": ("suv", "suv_factor", "lean_body_mass_kg", "body_surface_area_cm2"),
+    "medreg.io.hdf5": ("save_images", "append_images", "image_names", "load_image", "LazyImage"),
+    "medreg.nn": ("Resample", "Rotate", "Affine", "Homography", "Smooth"),
+    "medreg.learn.training": ("begin", "Training"),
+    "medreg.learn.checkpoint": ("read_model",),
     "medreg.vision.stitching": ("stitch", "Stitching", "Mosaic", "Overlap"),
 }
 """What may be used beyond `import medreg`, by home."""

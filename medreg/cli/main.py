@@ -21,6 +21,7 @@ from medreg.cli.reorient import reorient
 from medreg.cli.resample import resample
 from medreg.cli.rotate import rotate
 from medreg.cli.stitch import stitch
+from medreg.cli.train_inverse import train_inverse
 
 app = typer.Typer(
     name="medreg",
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # its tables cut long names short, and take [brackets] for markup
 )
-for verb in (register, apply, convert, rotate, resample, reorient, crop, pad, stitch, info):
+for verb in (register, apply, convert, rotate, resample, reorient, crop, pad, stitch, train_inverse, info):
     app.command()(verb)
 
 

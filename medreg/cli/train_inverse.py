@@ -13,11 +13,9 @@ from medreg.cli.failing import INTERRUPTED, reported
 from medreg.cli.options import Device, Json, Overwrite, Quiet, Verbose
 
 if TYPE_CHECKING:
+    from medreg.cli.training_folder import TrainingFolder
     from medreg.learn.settings import Settings
     from medreg.learn.training import Training
-
-CHECKPOINT = "checkpoint.safetensors"
-OUTPUTS = ("losses.png", "model.safetensors", "slices.png", "metrics.json")
 
 
 @reported
@@ -72,15 +70,17 @@ def train_inverse(
     Writes metrics.json, model.safetensors, losses.png and slices.png. Ctrl-C keeps a checkpoint to --resume from.
     """
     from medreg.cli.screen import screen_for
+    from medreg.cli.training_folder import TrainingFolder
 
     screen_for(quiet=quiet, verbose=verbose, json=json)  # refuses flags that exclude each other
     given = {
         "phantom": phantom, "model": model, "size": size, "images": images, "test_images": test_images,
         "epochs": epochs, "batch": batch, "learning_rate": learning_rate, "seed": seed,
     }  # fmt: skip
-    settings = _settings(given, out, resume=resume, overwrite=overwrite)
+    folder = TrainingFolder(out, overwrite=overwrite, resume=resume)
+    settings = _settings(given, folder, resume=resume)
     progress = _progress(quiet=quiet, verbose=verbose, json=json)
-    record = _trained(settings, out, device or "cpu", threads, until, progress, overwrite=overwrite or resume)
+    record = _trained(settings, folder, device or "cpu", threads, until, progress)
     if record is None:
         if not quiet:
             typer.echo(f"stopped after epoch {until}; go on with: medreg train-inverse --resume --out {out}", err=json)
@@ -98,41 +98,24 @@ class _Watch(Protocol):
     def __call__(self, record: dict[str, Any]) -> None: ...
 
 
-def _settings(given: dict[str, Any], out: Path, *, resume: bool, overwrite: bool) -> Settings | None:
+def _settings(given: dict[str, Any], folder: TrainingFolder, *, resume: bool) -> Settings | None:
     """The validated settings; None to go on with those of the checkpoint, which the flags do not contradict."""
     from medreg.cli.starting import importing_torch
-    from medreg.errors import UsageError, WriteError
+    from medreg.errors import UsageError
     from medreg.learn.settings import Settings
 
-    checkpoint = out / CHECKPOINT
-    there = [name for name in OUTPUTS if (out / name).exists()]
     if not resume:
-        settings = Settings.of(given["phantom"] or "line", given["model"] or "rotation", **_without(given))
-        if there and not overwrite:
-            raise WriteError(
-                f"{out}: holds {', '.join(there)} already; "
-                "add --overwrite to replace, or name another folder with --out"
-            )
-        if checkpoint.exists() and not overwrite:
-            raise WriteError(f"{out}: holds an unfinished training; go on with --resume, or add --overwrite to drop it")
-        return settings
-    if overwrite:
-        raise UsageError("--resume goes on with what --overwrite drops: choose one")
-    if not checkpoint.exists():
-        ended = "the training in it has ended" if there else "there is no training in it"
-        raise UsageError(f"--resume: {out} holds no {CHECKPOINT}, {ended}; leave --resume out to start one")
+        others = {k: v for k, v in given.items() if k not in ("phantom", "model")}
+        return Settings.of(given["phantom"] or "line", given["model"] or "rotation", **others)
+    folder.check()
     with importing_torch():
         from medreg.learn.checkpoint import settings_in
-    begun = settings_in(checkpoint).to_dict()
+    begun = settings_in(folder.checkpoint).to_dict()
     for name, value in given.items():
         if value is not None and value != begun[name]:
             flag = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{flag} {value}: the training in {out} has {begun[name]}; leave it out with --resume")
+            raise UsageError(f"{flag} {value}: the training in {folder.path} has {begun[name]}; leave it out")
     return None
-
-
-def _without(given: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in given.items() if k not in ("phantom", "model")}
 
 
 def _progress(*, quiet: bool, verbose: bool, json: bool) -> AbstractContextManager[_Watch]:
@@ -161,46 +144,41 @@ def _tell(record: dict[str, Any]) -> None:
 
 def _trained(
     settings: Settings | None,
-    out: Path,
+    folder: TrainingFolder,
     device: str,
     threads: int,
     until: int | None,
     progress: AbstractContextManager[_Watch],
-    *,
-    overwrite: bool,
 ) -> dict[str, Any] | None:
     """Train, keep a checkpoint after each epoch, write; the record, or None where it was stopped before its end."""
-    from medreg.cli.folder import OutputFolder
     from medreg.cli.starting import importing_torch
     from medreg.io.atomic import written_beside
 
-    with OutputFolder(out, overwrite=overwrite) as folder:
-        checkpoint = folder.path / CHECKPOINT
+    with folder:
         with progress as watch:
             with importing_torch():
                 from medreg.cli import engine
                 from medreg.learn.checkpoint import read_checkpoint, write_checkpoint
                 from medreg.learn.training import begin
             device, threads = engine.compute_on(device, threads)
-            training = read_checkpoint(checkpoint, device) if settings is None else begin(settings, device)
+            training = read_checkpoint(folder.checkpoint, device) if settings is None else begin(settings, device)
             record = _begun(training, device, threads)
             watch(record)
             try:
                 for epoch in training.epochs():
                     record["epochs"] = _epochs(training, record)
                     watch(record)
-                    with written_beside(checkpoint) as temporary:
+                    with written_beside(folder.checkpoint) as temporary:
                         write_checkpoint(training, temporary)
                     if epoch.number == until and until < training.settings.epochs:
                         return None
             except KeyboardInterrupt:
                 if not training.history:
                     raise
-                _say_interrupted(training, out)
+                _say_interrupted(training, folder.path)
                 raise typer.Exit(INTERRUPTED) from None
         _write(training, record, folder)
         folder.publish()
-        checkpoint.unlink(missing_ok=True)
     return record
 
 
@@ -239,8 +217,9 @@ def _epochs(training: Training, record: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**asdict(e), "better_by": 100 * (1 - e.test.mse / baseline)} for e in training.history]
 
 
-def _write(training: Training, record: dict[str, Any], folder: Any) -> None:
+def _write(training: Training, record: dict[str, Any], folder: TrainingFolder) -> None:
     """All outputs into the hidden folder; completes the record."""
+    from medreg.cli.training_folder import OUTPUTS
     from medreg.learn.checkpoint import write_model
     from medreg.learn.pictures import draw_losses, draw_slices
     from medreg.report.record import to_json

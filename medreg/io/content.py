@@ -25,6 +25,7 @@ class Kind(Enum):
     BMP = "BMP"
     DICOM = "DICOM"
     ZIP = "zip"
+    HDF5 = "HDF5"
 
 
 KIND_OF_SUFFIX = {
@@ -118,6 +119,7 @@ def _begins_as_dicom(head: bytes) -> bool:
 _MAGIC = (
     (b"NRRD00", Kind.NRRD),
     (b"PK\x03\x04", Kind.ZIP),
+    (b"\x89HDF\r\n\x1a\n", Kind.HDF5),
     (b"\x89PNG\r\n\x1a\n", Kind.PNG),
     (b"\xff\xd8\xff", Kind.JPEG),
     (b"II*\0", Kind.TIFF),

@@ -142,16 +142,6 @@ def read_hdf5(path: Path, name: str | None = None) -> StoredImage:
     return LazyImage.in_file(path, name).stored()
 
 
-def is_hdf5(head: bytes) -> bool:
-    """Whether a file begins as HDF5 does.
-
-    Example:
-        >>> is_hdf5(bytes.fromhex("894844460d0a1a0a"))
-        True
-    """
-    return head.startswith(b"\x89HDF\r\n\x1a\n")
-
-
 @dataclass(frozen=True)
 class LazyImage:
     """An image in a file, read when asked for. The file is open only meanwhile, so this pickles, and goes to workers.

@@ -77,6 +77,10 @@ def read_stored(path: str | Path, choice: Choice | None = None, option: str = "-
         from medreg.io.dicom import read_dicom
 
         return read_dicom(path, choice, option)
+    if kind is Kind.HDF5:
+        from medreg.io.hdf5 import read_hdf5
+
+        return read_hdf5(path, choice.series if choice else None)
     if choice is not None and choice.series is not None:
         raise UsageError(f"{path}: is {kind.value}, which holds one image; leave {option} out")
     if kind is Kind.NIFTI:

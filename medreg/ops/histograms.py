@@ -3,7 +3,8 @@
 Both send each channel through a rising, piecewise linear curve between quantiles of its own and of what it is to be
 like. The curve is differentiable to the values, and so are its knots, which are sorted values.
 
-`MedImage` or tensors (..., z, y, x), as in `medreg.ops.intensity`: each channel on its own, a batch exactly as its items.
+They take a `MedImage`, a `MedImageBatch` or tensors (..., z, y, x), as in `medreg.ops.intensity`: each channel on its
+own, a batch exactly as its items.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ import torch
 from torch import Tensor
 
 from medreg.errors import ImageError, UsageError
-from medreg.image import MedImage
-from medreg.ops.voxels import Rows, Voxels, revalued, rows_of
+from medreg.ops.voxels import Given, Rows, Voxels, ordered, revalued, rows_of
 
 DECILES = (1.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 99.0)
 """The percentiles between which Nyul's curve is straight: the ends of the range that counts, and the deciles."""
@@ -52,18 +52,19 @@ Matching: TypeAlias = Quantiles | EveryValue
 
 def histogram_match(
     image: Voxels,
-    reference: Tensor | MedImage,
+    reference: Given,
     *,
-    mask: Tensor | MedImage | None = None,
-    reference_mask: Tensor | MedImage | None = None,
-    by: Matching = Quantiles(),  # noqa: B008 - a frozen value
+    mask: Given | None = None,
+    reference_mask: Given | None = None,
+    by: Matching = Quantiles(),
     dimension: int = 3,
 ) -> Voxels:
     """`image` with its grey values changed so that they are distributed as those of `reference`.
 
     With F the cumulative distributions, y = F_reference^-1(F_image(x)). `Quantiles` takes F as straight between equally
     spaced quantiles (of the kind (n - 1) p, linear between sorted values); `EveryValue` takes a step at each different
-    value, F(x) = share of values <= x, and is linear between the reference's steps, as `skimage.exposure.match_histograms`.
+    value, F(x) = share of values <= x, and is linear between the reference's steps, as scikit-image's
+    `match_histograms` does.
 
     Args:
         image: what to change.
@@ -99,7 +100,7 @@ def histogram_match(
             knots, targets = quantiles(own, shares), quantiles(wanted, shares).to(values)
         else:
             knots, targets = _steps(own, wanted)
-        matched.append(_along(values.clamp(knots[0].detach(), knots[-1].detach()), knots, targets))
+        matched.append(_along(values.clamp(knots[0], knots[-1]), knots, targets))
     return revalued(image, torch.stack(matched).view(given.shape))
 
 
@@ -129,8 +130,8 @@ class NyulScale:
 
 
 def nyul_train(
-    images: Sequence[Tensor | MedImage],
-    masks: Sequence[Tensor | MedImage] | None = None,
+    images: Sequence[Given],
+    masks: Sequence[Given] | None = None,
     *,
     percentiles: Sequence[float] = DECILES,
     to: tuple[float, float] = (0.0, 100.0),
@@ -138,9 +139,9 @@ def nyul_train(
 ) -> NyulScale:
     """The standard scale of many images of one contrast.
 
-    Nyul and Udupa 1999 (doi:10.1002/(SICI)1522-2594(199912)42:6<1072::AID-MRM11>3.0.CO;2-M), with the landmarks of Nyul,
-    Udupa and Zhang 2000 (doi:10.1109/42.836373): of each image, the values at the percentiles are mapped linearly so
-    that the first and the last go to the ends of `to`; a landmark of the scale is their mean over the images.
+    Nyul and Udupa 1999 (doi:10.1002/(SICI)1522-2594(199912)42:6<1072::AID-MRM11>3.0.CO;2-M), with the landmarks of
+    Nyul, Udupa and Zhang 2000 (doi:10.1109/42.836373): of each image, the values at the percentiles are mapped linearly
+    so that the first and the last go to the ends of `to`; a landmark of the scale is their mean over the images.
 
     Args:
         images: one channel each; of several, or of a batch, each counts as an image.
@@ -172,11 +173,11 @@ def nyul_train(
     return NyulScale(tuple(map(float, percentiles)), tuple(torch.cat(mapped).mean(0).tolist()))
 
 
-def nyul_apply(image: Voxels, scale: NyulScale, mask: Tensor | MedImage | None = None, *, dimension: int = 3) -> Voxels:
+def nyul_apply(image: Voxels, scale: NyulScale, mask: Given | None = None, *, dimension: int = 3) -> Voxels:
     """An image on a standard scale: its percentiles go to the scale's landmarks, linearly in between.
 
-    Beyond the first and the last percentile the end pieces go on with their slopes, so that order is kept and nothing is
-    clipped. See `nyul_train` for the source.
+    Beyond the first and the last percentile the end pieces go on with their slopes, so that order is kept and nothing
+    is clipped. See `nyul_train` for the source.
 
     Args:
         image: of the contrast that the scale was learnt from.
@@ -214,11 +215,11 @@ def quantiles(values: Tensor, shares: Tensor) -> Tensor:
         >>> quantiles(torch.tensor([4.0, 1.0, 2.0]), torch.tensor([0.0, 0.5, 0.75]))
         tensor([1., 2., 3.])
     """
-    ordered = values.sort().values
-    at = shares * (len(ordered) - 1)
-    below = at.floor().long().clamp(0, len(ordered) - 1)
-    above = (below + 1).clamp(max=len(ordered) - 1)
-    return torch.lerp(ordered[below], ordered[above], (at - below).to(values.dtype))
+    rising = ordered(values)
+    at = shares * (len(rising) - 1)
+    below = at.floor().long().clamp(0, len(rising) - 1)
+    above = (below + 1).clamp(max=len(rising) - 1)
+    return torch.lerp(rising[below], rising[above], (at - below).to(values.dtype))
 
 
 def _landmarks(given: Rows, percentiles: Sequence[float]) -> Tensor:
@@ -233,20 +234,20 @@ def _landmarks(given: Rows, percentiles: Sequence[float]) -> Tensor:
         found.append(quantiles(values, shares))
         if not bool(found[-1][-1] > found[-1][0]):
             raise ImageError(
-                f"{given.place(row)}: its values at {percentiles[0]:g} % and {percentiles[-1]:g} % of the foreground are "
-                "the same; choose another mask, or percentiles further apart"
+                f"{given.place(row)}: its values at {percentiles[0]:g} % and {percentiles[-1]:g} % of the foreground "
+                "are the same; choose another mask, or percentiles further apart"
             )
     return torch.stack(found)
 
 
 def _steps(own: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
     """The image's different values, and what each becomes: the reference's value at the same share of all."""
-    knots, counts = torch.unique(own.detach(), return_counts=True)
+    knots, counts = torch.unique_consecutive(ordered(own.detach()), return_counts=True)
     shares = counts.cumsum(0).double() / len(own)
-    ordered = wanted.sort().values
-    last = torch.unique_consecutive(ordered.detach(), return_counts=True)[1].cumsum(0)
-    steps = last.double() / len(ordered)
-    targets = _along(shares.clamp(min=float(steps[0])), steps, ordered[last - 1].double())
+    rising = ordered(wanted)
+    last = torch.unique_consecutive(rising.detach(), return_counts=True)[1].cumsum(0)
+    steps = last.double() / len(rising)
+    targets = _along(shares.clamp(min=float(steps[0])), steps, rising[last - 1].double())
     return knots, targets.to(own.dtype)
 
 

@@ -1,9 +1,9 @@
 """Intensities brought to a common scale: z-score, ranges, windows, clipping. Each value goes its own way, by a formula.
 
-Every function takes a `MedImage` or a tensor (..., z, y, x), such as a batch (N, C, z, y, x), and treats each channel
-of each item on its own: a batch gives exactly what its items give one by one. A mask says which voxels make the
-statistics; the values of all voxels are changed. Integers become floating point. All is differentiable to the values,
-through the statistics, too.
+Every function takes a `MedImage`, a `MedImageBatch` or a tensor (..., z, y, x), such as a batch (N, C, z, y, x), and
+treats each channel of each item on its own: a batch gives exactly what its items give one by one. A mask says which
+voxels make the statistics; the values of all voxels are changed. Integers become floating point. All is differentiable
+to the values, through the statistics, too.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ import torch
 from torch import Tensor
 
 from medreg.errors import ImageError, UsageError
-from medreg.image import MedImage
-from medreg.ops.voxels import Voxels, revalued, rows_of
+from medreg.ops.voxels import Given, Voxels, revalued, rows_of
 
 Range: TypeAlias = tuple[float, float]
 """Two values; the second may be the lower one, which inverts."""
 
 
-def z_score(image: Voxels, mask: Tensor | MedImage | None = None, *, dimension: int = 3) -> Voxels:
+def z_score(image: Voxels, mask: Given | None = None, *, dimension: int = 3) -> Voxels:
     """(x - mean) / standard deviation, of each channel: mean 0 and standard deviation 1 where the mask counts.
 
     The standard deviation is that of the population, sqrt(sum (x - mean)^2 / n). Both are summed in float64.
@@ -48,7 +47,7 @@ def z_score(image: Voxels, mask: Tensor | MedImage | None = None, *, dimension: 
     return revalued(image, scored.view(given.shape))
 
 
-def min_max(image: Voxels, mask: Tensor | MedImage | None = None, *, dimension: int = 3) -> Voxels:
+def min_max(image: Voxels, mask: Given | None = None, *, dimension: int = 3) -> Voxels:
     """(x - min) / (max - min), of each channel: 0 to 1 where the mask counts.
 
     Args:
@@ -71,7 +70,7 @@ def rescale(
     to: Range,
     *,
     source: Range | None = None,
-    mask: Tensor | MedImage | None = None,
+    mask: Given | None = None,
     dimension: int = 3,
 ) -> Voxels:
     """to[0] + (x - source[0]) / (source[1] - source[0]) * (to[1] - to[0]): linear, nothing is clipped.

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 
 import torch
 from torch import Tensor
 
 from medreg.errors import ImageError, UsageError
 from medreg.image import MedImage
-from medreg.ops.voxels import Rows, check_same_grid, rows_of
+from medreg.ops.voxels import Rows, check_same_grid, ordered, rows_of
 
 HUBER = 1.345
 """Standard deviations beyond which a voxel pulls no harder: 95 % as efficient as least squares on normal noise."""
 
 MAD_TO_SIGMA = 1.4826
 """Of normal noise: standard deviation over median absolute deviation."""
+
+MOST_FITTED = 100_000
+"""Voxels of a mask that the field is fitted to, evenly spaced in memory order; the statistics are of all of them."""
 
 _STEPS = 50
 _SETTLED = 1e-8
@@ -51,16 +55,17 @@ def bias_free_statistics(
 ) -> MaskStatistics:
     """Statistics of the intensities in each mask that a smooth multiplicative bias field does not disturb.
 
-    The image is taken as v(x) = t_l exp(p(x)) e: a brightness t_l of each mask l, one field exp(p) over all of them, and
-    errors e. So in the logarithm, at the voxels of all masks together,
+    The image is taken as v(x) = t_l exp(p(x)) e: a brightness t_l of each mask l, one field exp(p) over all of them,
+    and errors e. So in the logarithm, at the voxels of all masks together,
 
         log v(x) = c_l + p(x) + noise,    p a polynomial of total degree <= `order` without constant,
 
     where c_l takes up how bright the region is: anatomy does not pass for bias as long as each mask holds one tissue.
     c and p minimise Huber's loss (doi:10.1214/aoms/1177703732) by reweighted least squares; a residual counts as an
-    outlier beyond 1.345 standard deviations of its own mask, estimated as 1.4826 times its median absolute residual. The
-    field is exp(p), scaled to geometric mean 1 over the masks, and the statistics are those of v / field. The
-    polynomials of one degree are the same on every grid, so that flips, turns and spacing change nothing.
+    outlier beyond 1.345 standard deviations of its own mask, estimated as 1.4826 times its median absolute residual.
+    The field is exp(p), scaled to geometric mean 1 over the masks, and the statistics are those of v / field. The
+    polynomials of one degree are the same on every grid, so that flips, turns and spacing change nothing. A mask of
+    more than 100,000 voxels takes part in the fit with every second or n-th of them.
 
     What it cannot know: brightness that truly varies inside a tissue as a polynomial does, and, between masks that each
     cover a small part of the image, the field in between.
@@ -103,18 +108,20 @@ def bias_free_statistics(
     if not shared and inside.leading[:-1] != leading[:-1]:
         raise ImageError(f"{given.name}: a batch {given.shape} needs one set of masks or as many, got {inside.shape}")
     with torch.no_grad():
-        basis = _polynomials(space, order, given.rows.device)
-        sets = inside.rows.view(-1, labels, basis.shape[0]) != 0
+        basis = _Polynomials(space, order, given.rows.device)
+        sets = inside.rows.view(-1, labels, prod(space)) != 0
         items = [_of_item(given, k, sets[0 if shared else k], basis) for k in range(len(given))]
-    stacked = [torch.stack([item[n] for item in items]).view(*leading[:-1], labels) for n in range(5)]
-    return MaskStatistics(*stacked, torch.stack([item[5] for item in items]).view(*leading[:-1], *space))
+    count, median, spread, mean, std, field = (torch.stack(one) for one in zip(*items, strict=True))
+    shape = (*leading[:-1], labels)
+    median, spread, mean, std = (one.view(shape) for one in (median, spread, mean, std))
+    return MaskStatistics(count.view(shape), median, spread, mean, std, field.view(*leading[:-1], *space))
 
 
 def _dimension(image: Tensor | MedImage, dimension: int) -> int:
     return dimension if isinstance(image, Tensor) else image.dimension
 
 
-def _of_item(given: Rows, row: int, masks: Tensor, basis: Tensor) -> tuple[Tensor, ...]:
+def _of_item(given: Rows, row: int, masks: Tensor, basis: _Polynomials) -> tuple[Tensor, ...]:
     """Count, median, spread, mean and standard deviation (L,) of one image, and its field (V,)."""
     values = given.rows[row].double()
     picked = []
@@ -126,8 +133,9 @@ def _of_item(given: Rows, row: int, masks: Tensor, basis: Tensor) -> tuple[Tenso
         if not len(inside):
             raise ImageError(f"{given.place(row)}: mask {label} holds no voxel above zero; leave it out")
         picked.append(inside)
-    log_field = _log_field([values[one].log() for one in picked], [basis[one] for one in picked])
-    whole = basis @ log_field
+    some = [one[:: -(-len(one) // MOST_FITTED)] for one in picked]
+    log_field = _log_field([values[one].log() for one in some], [basis.at(one) for one in some])
+    whole = basis.everywhere(log_field)
     field = (whole - torch.cat([whole[one] for one in picked]).mean()).exp()
     found = [_summary(values[one] / field[one]) for one in picked]
     counts = torch.tensor([len(one) for one in picked], device=values.device)
@@ -168,32 +176,41 @@ def _log_field(logs: list[Tensor], bases: list[Tensor]) -> Tensor:
 
 def _median(values: Tensor) -> Tensor:
     """The mean of the two in the middle, where torch's own takes the lower."""
-    ordered = values.sort().values
-    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+    rising = ordered(values)
+    return (rising[(len(rising) - 1) // 2] + rising[len(rising) // 2]) / 2
 
 
-def _polynomials(space: tuple[int, ...], order: int, device: torch.device) -> Tensor:
-    """(V, P) float64: products of Legendre polynomials on -1 to 1 along each axis, total degree 1 to `order`."""
-    axes = []
-    for n in space:
-        x = (
-            torch.linspace(-1, 1, n, dtype=torch.float64, device=device)
-            if n > 1
-            else torch.zeros(1).double().to(device)
-        )
-        rising = [torch.ones_like(x), x]
-        for k in range(2, order + 1):
-            rising.append(((2 * k - 1) * x * rising[-1] - (k - 1) * rising[-2]) / k)
-        axes.append(rising)
-    columns = []
-    for degrees in product(range(order + 1), repeat=len(space)):
-        if 1 <= sum(degrees) <= order:
-            column = torch.ones((), dtype=torch.float64, device=device)
-            for axis, degree in enumerate(degrees):
-                along = axes[axis][degree].view([-1 if k == axis else 1 for k in range(len(space))])
-                column = column * along
-            columns.append(column.expand(space).reshape(-1))
-    count = 1
-    for n in space:
-        count *= n
-    return torch.stack(columns, 1) if columns else torch.zeros(count, 0, dtype=torch.float64, device=device)
+class _Polynomials:
+    """Products of Legendre polynomials on -1 to 1 along each axis, of total degree 1 to `order`, float64."""
+
+    def __init__(self, space: tuple[int, ...], order: int, device: torch.device) -> None:
+        self.space, self.order = space, order
+        self.degrees = [one for one in product(range(order + 1), repeat=len(space)) if 1 <= sum(one) <= order]
+        self.tables = [_legendre(n, order).to(device) for n in space]
+
+    def at(self, voxels: Tensor) -> Tensor:
+        """(n, P): every term at voxels, given by their places in memory order."""
+        index = torch.unravel_index(voxels, self.space)
+        along = [table[:, k] for table, k in zip(self.tables, index, strict=True)]
+        terms = [
+            torch.stack([one[n] for one, n in zip(along, degrees, strict=True)]).prod(0) for degrees in self.degrees
+        ]
+        return torch.stack(terms, 1) if terms else self.tables[0].new_zeros(len(voxels), 0)
+
+    def everywhere(self, coefficients: Tensor) -> Tensor:
+        """(V,): the sum of the terms at all voxels."""
+        cube = coefficients.new_zeros([self.order + 1] * len(self.space))
+        for degrees, coefficient in zip(self.degrees, coefficients, strict=True):
+            cube[degrees] = coefficient
+        for table in self.tables:
+            cube = torch.tensordot(cube, table, dims=([0], [0]))
+        return cube.reshape(-1)
+
+
+def _legendre(n: int, order: int) -> Tensor:
+    """(order + 1, n): by Bonnet's recursion."""
+    x = torch.linspace(-1, 1, n, dtype=torch.float64) if n > 1 else torch.zeros(1, dtype=torch.float64)
+    rising = [torch.ones_like(x), x]
+    for k in range(2, order + 1):
+        rising.append(((2 * k - 1) * x * rising[-1] - (k - 1) * rising[-2]) / k)
+    return torch.stack(rising[: order + 1])

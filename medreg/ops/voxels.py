@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from medreg.batch import MedImageBatch
 from medreg.errors import ImageError
 from medreg.image import MedImage
 from medreg.sample import working_dtype
 
-Voxels = TypeVar("Voxels", Tensor, MedImage)
-"""A tensor (..., z, y, x), or an image."""
+Voxels = TypeVar("Voxels", Tensor, MedImage, MedImageBatch)
+"""A tensor (..., z, y, x), an image or a batch of images: what comes out is what went in."""
+
+Given: TypeAlias = Tensor | MedImage | MedImageBatch
+"""The same, where nothing comes out."""
 
 LEAST_SPAN = 1e6
-"""Of the smallest normal number: values that differ by less count as equal, as dividing by their spread may overflow."""
+"""Of the smallest normal number: values that differ by less count as equal, their spread could not be divided by."""
 
 NEAR = 0.05
 """Voxels by which a mask's corners may lie off its image's."""
@@ -99,13 +103,14 @@ class Rows:
 
     def place(self, row: int) -> str:
         """Which row that is, for messages: "ct.nii, channel 2"."""
-        at = [int(k) for k in np.unravel_index(row, self.leading)] if self.leading else []
-        words = ["channel", "item"][: len(at)] if len(at) <= 2 else []
-        said = [f"{word} {k}" for word, k in zip(words, reversed(at), strict=False)] or [str(at)]
-        return ", ".join([self.name, *(said if len(self) > 1 else [])])
+        if len(self) == 1:
+            return self.name
+        at = [int(k) for k in np.unravel_index(row, self.leading)]
+        words = {1: ("channel",), 2: ("item", "channel")}.get(len(at), ("",) * len(at))
+        return ", ".join([self.name, *(f"{word} {k}".strip() for word, k in zip(words, at, strict=True))])
 
 
-def rows_of(image: Tensor | MedImage, mask: Tensor | MedImage | None = None, dimension: int = 3) -> Rows:
+def rows_of(image: Given, mask: Given | None = None, dimension: int = 3) -> Rows:
     """The values of `image` in rows, in `working_dtype`.
 
     Args:
@@ -123,7 +128,7 @@ def rows_of(image: Tensor | MedImage, mask: Tensor | MedImage | None = None, dim
         raise ImageError(
             f"{name}: intensities of {d} space axes need a tensor (..., z, y, x), got {tuple(values.shape)}"
         )
-    rows = values.to(working_dtype(values.dtype)).reshape(-1, math.prod(values.shape[values.ndim - d :]))
+    rows = values.to(working_dtype(values.dtype)).reshape(-1, math.prod(values.shape[values.ndim - d :])).contiguous()
     masks = None if mask is None else _fitting(mask, image, values, name).reshape(rows.shape)
     return Rows(tuple(values.shape), d, rows, masks, name)
 
@@ -136,9 +141,21 @@ def revalued(image: Voxels, data: Tensor) -> Voxels:
     """
     if isinstance(image, Tensor):
         return data
-    kept = {key: value for key, value in image.metadata.items() if key not in _OF_THE_OLD_VALUES}
-    metadata = {**kept, "stored_dtype": str(data.dtype).removeprefix("torch.")}
-    return MedImage.on(image.grid, data, image.leading, metadata)
+    if isinstance(image, MedImage):
+        return MedImage.on(image.grid, data, image.leading, _still_true(image.metadata, data))
+    return replace(image, data=data, metadata=tuple(_still_true(one, data) for one in image.metadata))
+
+
+def _still_true(metadata: Mapping[str, Any], data: Tensor) -> dict[str, Any]:
+    kept = {key: value for key, value in metadata.items() if key not in _OF_THE_OLD_VALUES}
+    return {**kept, "stored_dtype": str(data.dtype).removeprefix("torch.")}
+
+
+def ordered(values: Tensor) -> Tensor:
+    """(n,) values in rising order. NumPy's sort is ten times as fast as torch's, but keeps no gradient."""
+    if values.device.type != "cpu" or (values.requires_grad and torch.is_grad_enabled()):
+        return values.sort().values
+    return torch.from_numpy(np.sort(values.detach().numpy()))
 
 
 def check_same_grid(mask: MedImage, image: MedImage) -> None:
@@ -157,16 +174,21 @@ def check_same_grid(mask: MedImage, image: MedImage) -> None:
     )
 
 
-def _given(image: Tensor | MedImage, dimension: int) -> tuple[Tensor, int, str]:
+def _given(image: Given, dimension: int) -> tuple[Tensor, int, str]:
     if isinstance(image, Tensor):
         return image, dimension, "values"
-    return image.data, image.dimension, image.name
+    return image.data, image.dimension, image.name if isinstance(image, MedImage) else "batch"
 
 
-def _fitting(mask: Tensor | MedImage, image: Tensor | MedImage, values: Tensor, name: str) -> Tensor:
+def _fitting(mask: Given, image: Given, values: Tensor, name: str) -> Tensor:
     """Where voxels count, bool, of the shape of `values`."""
     if not isinstance(mask, Tensor) and not isinstance(image, Tensor):
-        check_same_grid(mask, image)
+        items = [image] if isinstance(image, MedImage) else list(image)
+        of_each = [mask] * len(items) if isinstance(mask, MedImage) else list(mask)
+        if len(of_each) != len(items):
+            raise ImageError(f"{name}: {len(items)} images need one mask or as many, got {len(of_each)}")
+        for one, item in zip(of_each, items, strict=True):
+            check_same_grid(one, item)
     counts = (mask if isinstance(mask, Tensor) else mask.data).to(values.device) != 0
     try:
         return counts.expand(values.shape)

@@ -19,6 +19,7 @@ from medreg.sample.pyramid import factors_of, level_of, mask_level_of, pyramid
 from medreg.sample.resampling import PointMap, resample
 from medreg.sample.smoothing import smooth
 from medreg.sample.spline import spline_coefficients
+from medreg.sample.warping import warp
 
 __all__ = [
     "CubicBSpline",
@@ -41,5 +42,6 @@ __all__ = [
     "sample_with_gradient",
     "smooth",
     "spline_coefficients",
+    "warp",
     "working_dtype",
 ]

@@ -61,7 +61,7 @@ Interpolation: TypeAlias = Nearest | Linear | CubicBSpline | WindowedSinc
 
 @dataclass(frozen=True)
 class Fill:
-    """Points outside the buffer take `value`; a tensor of one element gets its gradient."""
+    """Points outside the buffer take `value`; a tensor, of one element or (C, 1) for C channels, gets its gradient."""
 
     value: float | Tensor = 0.0
 
@@ -136,7 +136,7 @@ class Sampler:
         self.dtype = volume.dtype if isinstance(interpolation, Nearest) else working_dtype(volume.dtype)
         volume = made_ready(volume, interpolation, range(1, volume.ndim))
         if isinstance(outside, Fill):
-            _check_fits(outside.value, self.dtype)
+            check_fits(outside.value, self.dtype)
         self._shape = volume.shape[1:]
         self._flat = [channel.reshape(-1) for channel in volume]
 
@@ -148,7 +148,7 @@ class Sampler:
         """Values (C, N) at fractional voxel indices, one tensor (N,) for each of x, y(, z)."""
         if isinstance(self.outside, Edge):
             return self._values([x.nan_to_num(0.0).clamp(0, n - 1) for x, n in zip(axes, self.size, strict=True)])
-        inside = _inside(axes, self.size).nonzero().squeeze(1)
+        inside = inside_buffer(axes, self.size).nonzero().squeeze(1)
         if len(inside) == len(axes[0]):
             return self._values(axes)
         values = self._values([x.index_select(0, inside) for x in axes])
@@ -168,15 +168,13 @@ class Sampler:
         return torch.stack([weighted_gather(flat, base, steps, weights[::-1]) for flat in self._flat])
 
 
-def weights_along(
-    x: Tensor, n: int, interpolation: Interpolation, dtype: torch.dtype
-) -> tuple[Tensor, list[Tensor]]:
+def weights_along(x: Tensor, n: int, interpolation: Interpolation, dtype: torch.dtype) -> tuple[Tensor, list[Tensor]]:
     """First tap (int) of each place `x` (N,) along an axis of n voxels, counted with the margin, and its taps' weights.
 
     The margin is `margin_of(interpolation)`; the weights are in `dtype`. Not for `Nearest`, which has no weights.
     """
     if isinstance(interpolation, Linear):
-        low, place = _pair(x, n)
+        low, place = pair_of(x, n)
         return low, linear_weights(place.to(dtype).clamp(0, min(n - 1, 1)))
     low = (x.detach() + 1).int()
     fraction = (x + 1 - low.to(x.dtype)).to(dtype)
@@ -229,7 +227,7 @@ def sample_with_gradient(volume: Tensor, index: Tensor) -> Sampled:
 def _with_gradient(volume: Tensor, index: Tensor) -> Sampled:
     size, steps = volume.shape[:0:-1], _steps(volume.shape[1:])
     axes = [x.nan_to_num(OUTSIDE) for x in index.unbind(-1)]
-    pairs = [_pair(x, n) for x, n in zip(axes, size, strict=True)]
+    pairs = [pair_of(x, n) for x, n in zip(axes, size, strict=True)]
     base = _offsets([low for low, _ in pairs], volume.shape[1:])
     fractions = [place.clamp(0, min(n - 1, 1)) for (_, place), n in zip(pairs, size, strict=True)]
     free = [place == fraction for (_, place), fraction in zip(pairs, fractions, strict=True)]
@@ -238,7 +236,7 @@ def _with_gradient(volume: Tensor, index: Tensor) -> Sampled:
         value, slopes = _value_and_slopes(channel.reshape(-1), base, steps, [f.to(volume.dtype) for f in fractions])
         values.append(value)
         gradients.append(torch.stack([slope * f for slope, f in zip(slopes, free, strict=True)]))
-    return Sampled(torch.stack(values), torch.stack(gradients).mT, _inside(axes, size))
+    return Sampled(torch.stack(values), torch.stack(gradients).mT, inside_buffer(axes, size))
 
 
 def _value_and_slopes(
@@ -267,7 +265,8 @@ def _check_index(volume: Tensor, index: Tensor) -> None:
         )
 
 
-def _check_fits(value: float | Tensor, dtype: torch.dtype) -> None:
+def check_fits(value: float | Tensor, dtype: torch.dtype) -> None:
+    """Raise an ImageError where voxels of `dtype` cannot hold the fill value."""
     if isinstance(value, Tensor) or dtype.is_floating_point:
         return
     low, high = (0, 1) if dtype == torch.bool else (torch.iinfo(dtype).min, torch.iinfo(dtype).max)
@@ -275,7 +274,7 @@ def _check_fits(value: float | Tensor, dtype: torch.dtype) -> None:
         raise ImageError(f"{dtype} voxels cannot hold the fill value {value}; choose a whole number {low} to {high}")
 
 
-def _inside(axes: Sequence[Tensor], size: Sequence[int]) -> Tensor:
+def inside_buffer(axes: Sequence[Tensor], size: Sequence[int]) -> Tensor:
     """(N,) bool: -0.5 <= index < n - 0.5 on every axis. One comparison at the end: each costs as much as five sums."""
     beyond = torch.zeros_like(axes[0])
     for x, n in zip(axes, size, strict=True):
@@ -291,7 +290,7 @@ def _last_before(limit: float, dtype: torch.dtype) -> float:
     return torch.nextafter(torch.tensor(limit, dtype=dtype), torch.tensor(0.0, dtype=dtype)).item()
 
 
-def _pair(x: Tensor, n: int) -> tuple[Tensor, Tensor]:
+def pair_of(x: Tensor, n: int) -> tuple[Tensor, Tensor]:
     """The lower voxel (int) of the pair around each point that lies within the axis, and the place between the two.
 
     The place is 0 to 1 between the outermost centres, less or more beyond them. No `floor`: torch hands it to MKL,

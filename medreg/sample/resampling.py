@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from math import prod
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -15,6 +15,7 @@ from medreg.geometry.grid import Grid
 from medreg.image import MedImage
 from medreg.sample.interpolation import LINEAR, ZERO, Interpolation, Outside, Sampler
 from medreg.sample.sharing import points_at_once, shared
+from medreg.sample.warping import Chunk, mapped_rows, warp
 from medreg.types import FloatArray
 
 
@@ -36,9 +37,6 @@ class HasMatrix(Protocol):
         """Homogeneous (D+1) x (D+1), fixed to moving points, LPS mm."""
         ...
 
-
-Chunk: TypeAlias = Callable[[], Sequence[Tensor]]
-"""Makes one tensor (n,) of coordinates an axis, when it is its turn."""
 
 Through: TypeAlias = FloatArray | Tensor | HasMatrix | PointMap | None
 
@@ -71,14 +69,11 @@ def resample(
     d = onto.dimension
     if image.dimension != d:
         raise TransformError(f"{image.name}: has {image.dimension} axes, the grid to resample onto has {d}")
-    sampler = Sampler(image.data, interpolation, outside)
-    involved = [t for t in (image.data, through, getattr(outside, "value", None)) if isinstance(t, Tensor)]
-    if isinstance(through, PointMap) and not isinstance(through, HasMatrix):  # its parameters show in what it maps
-        origin = torch.tensor([onto.origin], dtype=_precision(image.data.device), device=image.data.device)
-        involved.append(through.map_points(origin))
-    chunks = list(_indices(image, onto, through, points_at_once(prod(onto.size), *involved)))
-    parts = shared(lambda chunk: sampler.at_axes(chunk()), chunks, *involved)
-    return MedImage.on(onto, torch.cat(parts, 1).view(-1, *onto.shape), image.leading, image.metadata)
+    if isinstance(through, PointMap) and not isinstance(through, HasMatrix):
+        return _by_points(image, onto, through, interpolation, outside)
+    matrix = through.matrix if isinstance(through, HasMatrix) else through
+    data = warp(image.data, _index_matrix(image, onto, matrix), onto.shape, interpolation, outside)
+    return MedImage.on(onto, data, image.leading, image.metadata)
 
 
 def _precision(device: torch.device) -> torch.dtype:
@@ -86,47 +81,42 @@ def _precision(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-def _indices(image: MedImage, onto: Grid, through: Through, at_once: int) -> Iterator[Chunk]:
-    """Fractional indices into `image` of the voxels of `onto`, a chunk of them at a time."""
+def _index_matrix(image: MedImage, onto: Grid, through: FloatArray | Tensor | None) -> Tensor:
+    """From voxel indices of `onto` to those of `image`."""
     device = image.data.device
     dtype = _precision(device)
     to_index = torch.tensor(image.grid.inverse_affine, dtype=dtype, device=device)
     to_world = torch.tensor(onto.affine, dtype=dtype, device=device)
-    if isinstance(through, HasMatrix):
-        through = through.matrix
-    elif isinstance(through, PointMap):
-        yield from (partial(_mapped_by, through, to_index, chunk) for chunk in _mapped_rows(to_world, onto, at_once))
-        return
-    if through is not None:
-        n = len(to_world)
-        matrix = (through if isinstance(through, Tensor) else torch.tensor(through)).to(device, dtype)
-        if matrix.shape != (n, n):
-            raise TransformError(f"resampling in {n - 1}D needs a {n}x{n} matrix, got shape {tuple(matrix.shape)}")
-        to_world = matrix @ to_world
-    yield from _mapped_rows(to_index @ to_world, onto, at_once)
+    if through is None:
+        return to_index @ to_world
+    n = len(to_world)
+    matrix = (through if isinstance(through, Tensor) else torch.tensor(through)).to(device, dtype)
+    if matrix.shape != (n, n):
+        raise TransformError(f"resampling in {n - 1}D needs a {n}x{n} matrix, got shape {tuple(matrix.shape)}")
+    return to_index @ (matrix @ to_world)
+
+
+def _by_points(
+    image: MedImage, onto: Grid, through: PointMap, interpolation: Interpolation, outside: Outside
+) -> MedImage:
+    """`resample` through any transform, a chunk of world points at a time."""
+    device = image.data.device
+    dtype = _precision(device)
+    to_index = torch.tensor(image.grid.inverse_affine, dtype=dtype, device=device)
+    to_world = torch.tensor(onto.affine, dtype=dtype, device=device)
+    origin = torch.tensor([onto.origin], dtype=dtype, device=device)
+    seen = (image.data, getattr(outside, "value", None), through.map_points(origin))  # its parameters show in the last
+    involved = [t for t in seen if isinstance(t, Tensor)]
+    sampler = Sampler(image.data, interpolation, outside)
+    chunks = [
+        partial(_mapped_by, through, to_index, chunk)
+        for chunk in mapped_rows(to_world, onto.shape, points_at_once(prod(onto.size), *involved))
+    ]
+    parts = shared(lambda chunk: sampler.at_axes(chunk()), chunks, *involved)
+    return MedImage.on(onto, torch.cat(parts, 1).view(-1, *onto.shape), image.leading, image.metadata)
 
 
 def _mapped_by(through: PointMap, to_index: Tensor, chunk: Chunk) -> Sequence[Tensor]:
     """The indices of a chunk of world points that `through` has mapped."""
     points = through.map_points(torch.stack(list(chunk()), -1)).to(to_index.dtype)
     return (points @ to_index[:-1, :-1].T + to_index[:-1, -1]).unbind(-1)
-
-
-def _mapped_rows(matrix: Tensor, grid: Grid, at_once: int) -> Iterator[Chunk]:
-    """Where the homogeneous `matrix` takes the voxel indices of `grid`, a chunk of rows at a time.
-
-    A row along x is where its first voxel goes, plus multiples of one step: one addition an element.
-    """
-    d, nx = grid.dimension, grid.size[0]
-    counts = [torch.arange(n, dtype=matrix.dtype, device=matrix.device) for n in grid.shape[:-1]]
-    rows = torch.stack(torch.meshgrid(*counts, indexing="ij")[::-1]).flatten(1)
-    starts = matrix[:, 1:d] @ rows + matrix[:, d:]
-    along = matrix[:, :1] * torch.arange(nx, dtype=matrix.dtype, device=matrix.device)
-    bottom = matrix[d].tolist()
-    projective = bottom != [0.0] * d + [1.0] or matrix.requires_grad
-
-    def mapped(start: Tensor) -> Sequence[Tensor]:
-        axes = [(start[k][:, None] + along[k]).flatten() for k in range(d + projective)]
-        return [x / axes[d] for x in axes[:d]] if projective else axes
-
-    yield from (partial(mapped, start) for start in torch.split(starts, max(1, at_once // nx), 1))

@@ -15,27 +15,29 @@ TRUNCATE = 4.0
 """Standard deviations after which the kernel ends (scipy's default); 6e-5 of the weight lies beyond."""
 
 
-def smooth(volume: Tensor, sigma_mm: float, spacing: Sequence[float]) -> Tensor:
+def smooth(volume: Tensor, sigma_mm: float | Sequence[float], spacing: Sequence[float]) -> Tensor:
     """`volume` (C, z, y, x) or (C, y, x) under a Gaussian; beyond the image its edge voxels go on.
 
     Args:
         volume: integers are smoothed in `working_dtype`. Differentiable.
-        sigma_mm: standard deviation in millimetres, the same in all directions, 0 or more.
+        sigma_mm: standard deviation in millimetres, 0 or more: the same in all directions, or along x, y(, z).
         spacing: millimetres between voxels along x, y(, z).
 
     Raises:
         ImageError: for a negative sigma, or spacings that do not match the axes.
     """
-    if sigma_mm < 0 or len(spacing) != volume.ndim - 1:
+    d = volume.ndim - 1
+    sigmas = list(sigma_mm) if isinstance(sigma_mm, Sequence) else [sigma_mm] * d
+    if min(sigmas) < 0 or len(sigmas) != d or len(spacing) != d:
         raise ImageError(
-            f"smoothing a volume {tuple(volume.shape)} needs sigma >= 0 and {volume.ndim - 1} spacings, "
+            f"smoothing a volume {tuple(volume.shape)} needs sigma >= 0 and {d} spacings, "
             f"got {sigma_mm} mm and {tuple(spacing)}"
         )
     volume = volume.to(working_dtype(volume.dtype))
-    for axis, step in zip(range(volume.ndim - 1, 0, -1), spacing, strict=True):
-        reach = int(TRUNCATE * sigma_mm / step + 0.5)
+    for axis, step, sigma in zip(range(d, 0, -1), spacing, sigmas, strict=True):
+        reach = int(TRUNCATE * sigma / step + 0.5)
         if reach > 0 and volume.shape[axis] > 1:
-            volume = along_axis(volume, axis, _gaussian(volume.shape[axis], sigma_mm / step, reach), reach)
+            volume = along_axis(volume, axis, _gaussian(volume.shape[axis], sigma / step, reach), reach)
     return volume
 
 

@@ -126,7 +126,10 @@ def test_the_cubic_spline_is_scipys_with_mirror_boundaries(dimension):
 
 
 @settings(max_examples=40, deadline=None)
-@given(hnp.arrays(np.float32, (20, 3), elements=st.floats(-4, 9, width=32)), st.floats(-1e6, 1e6, width=32))
+@given(
+    hnp.arrays(np.float32, (20, 3), elements=st.floats(-4, 9, width=32)),
+    st.floats(-1e6, 1e6, width=32).filter(lambda c: c == 0 or abs(c) > 1e-30),  # below, float32 has fewer digits
+)
 def test_a_constant_volume_stays_constant(index, constant):
     volume = torch.full((1, 5, 4, 6), constant)
     assert torch.equal(sample(volume, torch.from_numpy(index), Linear(), Edge()), torch.full((1, 20), constant))

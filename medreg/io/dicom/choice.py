@@ -19,7 +19,7 @@ class Choice:
 
     Attributes:
         series: the number that `medreg info` shows, a series' UID, or a piece of its description; None where there is
-            but one.
+            but one. Of an HDF5 file the name of one of its images.
         uneven: what to do with slices whose distances differ.
     """
 
