@@ -91,7 +91,15 @@ def test_the_api_page_holds_every_public_name() -> None:
 
 def test_every_flag_that_is_mentioned_exists() -> None:
     verbs: Any = typer.main.get_command(app)
-    known = {"--help", *(flag for verb in [verbs, *verbs.commands.values()] for p in verb.params for flag in p.opts)}
+    known = {
+        "--help",
+        *(
+            flag
+            for verb in [verbs, *verbs.commands.values()]
+            for p in verb.params
+            for flag in (*p.opts, *p.secondary_opts)
+        ),
+    }
     known |= {"--install-completion", "--show-completion"}  # typer's own, in the help of `medreg`
     known |= set(re.findall(r'"(--[a-z-]+)"', BENCHMARKS.read_text()))
     for page, text in TEXTS.items():

@@ -37,6 +37,9 @@ def reported(verb: Verb) -> Verb:
         except (typer.Exit, BrokenPipeError):
             raise
         except Exception as error:
+            if "allocate memory" in str(error):  # torch's; NumPy's is a MemoryError
+                _say("medreg: out of memory; ask for fewer or larger voxels, or close other programs", typer.colors.RED)
+                raise typer.Exit(INTERNAL) from None
             if arguments.get("verbose"):
                 typer.echo(traceback.format_exc(), err=True)
             what = (str(error) or "no message").strip().splitlines()[-1]

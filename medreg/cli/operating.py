@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from medreg.cli.starting import importing_torch
 from medreg.cli.warned import collected
 from medreg.errors import UsageError
 from medreg.io.ahead import Wanted, clerk, read_files
+from medreg.io.content import suffix_of
 from medreg.io.dicom.choice import Choice
 from medreg.io.failing import missing_file
 from medreg.io.spacing import with_spacing
@@ -42,6 +44,8 @@ def operate(task: Operating, changes: Mapping[Path, Change], *, overwrite: bool)
     Raises:
         MedregError: whatever is wrong with the input, the change, the device or the disk.
     """
+    if task.picture is not None and suffix_of(task.picture) != ".png":
+        raise UsageError(f"--picture {task.picture}: a picture is written as .png")
     for path in (*changes, *([task.picture] if task.picture else [])):
         check_output(path, overwrite=overwrite)
     if not task.image.exists():
@@ -84,7 +88,8 @@ def values(text: str, option: str, *, whole: bool = False) -> tuple[float, ...]:
         numbers = tuple(float(part) for part in text.split(","))
     except ValueError:
         numbers = ()
-    if not numbers or (whole and any(number != int(number) for number in numbers)):
+    sound = all(map(math.isfinite, numbers))
+    if not numbers or not sound or (whole and any(number != int(number) for number in numbers)):
         kind = "whole numbers" if whole else "numbers"
         raise UsageError(f"{option} takes {kind} with commas between them, such as 10,20,5, got {text!r}")
     return numbers
@@ -121,5 +126,5 @@ def beyond(text: str) -> Beyond:
 
     if text.strip().lower() == "background":
         return Background()
-    value = outside_value(text)
+    value = outside_value(text, "a number, 'edge' or 'background'")
     return Edge() if isinstance(value, str) else Fill(value)

@@ -7,8 +7,8 @@ from math import isfinite
 from medreg.errors import UsageError
 
 
-def outside_value(text: str) -> float | str:
-    """What `--outside` was given: a number, or "edge".
+def outside_value(text: str, wanted: str = "a number or 'edge'") -> float | str:
+    """What `--outside` was given: a number, or "edge"; `wanted` says in the error what it takes.
 
     Raises:
         UsageError: for anything else.
@@ -18,7 +18,7 @@ def outside_value(text: str) -> float | str:
     try:
         value = float(text)
     except ValueError:
-        raise UsageError(f"--outside takes a number or 'edge', got {text!r}") from None
+        raise UsageError(f"--outside takes {wanted}, got {text!r}") from None
     if not isfinite(value):
-        raise UsageError(f"--outside takes a finite number or 'edge', got {text!r}")
+        raise UsageError(f"--outside takes {wanted}, finite, got {text!r}")
     return value

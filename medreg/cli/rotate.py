@@ -117,6 +117,8 @@ def rotate(
     names = {target: turned(turns[0])} if len(turns) == 1 else {}
     if len(turns) > 1:
         names = {target.with_name(f"{stem}_{_label(turn)}{suffix_of(target)}"): turned(turn) for turn in turns}
+    if len(names) < len(turns):
+        raise UsageError(f"--angles {angles}: its steps are too small for names of their own; take a larger one")
     told = operate(task, names, overwrite=overwrite)
     if not quiet:
         typer.echo(told)
@@ -158,4 +160,4 @@ def _places(part: str, text: str) -> list[float]:
 
 
 def _label(turn: tuple[float, ...]) -> str:
-    return "_".join(f"{axis}{angle:g}" for axis, angle in zip("xyz" if len(turn) > 1 else "z", turn, strict=True))
+    return "_".join(f"{axis}{angle:.12g}" for axis, angle in zip("xyz" if len(turn) > 1 else "z", turn, strict=True))

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias, TypeVar
 
+from medreg.batch import MedImageBatch
 from medreg.errors import ImageError
 from medreg.image import MedImage
 from medreg.io.dicom.origin import origin_of
@@ -47,6 +48,7 @@ class BodySurfaceArea:
 
 
 Per: TypeAlias = BodyWeight | LeanBodyMass | BodySurfaceArea
+Pet = TypeVar("Pet", MedImage, MedImageBatch)
 """What the uptake is related to."""
 
 
@@ -123,8 +125,8 @@ def mean_time_s(duration_s: float, half_life_s: float) -> float:
     return math.log(a / -math.expm1(-a)) / decay if a > 1e-9 else duration_s / 2
 
 
-def suv(image: MedImage, per: Per = BodyWeight()) -> MedImage:
-    """A PET read from DICOM, in SUV.
+def suv(image: Pet, per: Per = BodyWeight()) -> Pet:
+    """A PET read from DICOM, in SUV; of a batch each item by its own header.
 
     Units BQML are multiplied by `suv_factor`; CNTS by Philips' own factors (7053,1000 to SUV, 7053,1009 to Bq/ml); GML
     and CM2ML are SUV already, and converted if they are of another kind. By DecayCorrection the values stand for
@@ -149,6 +151,8 @@ def suv(image: MedImage, per: Per = BodyWeight()) -> MedImage:
         ImageError: not a PET from DICOM, an attribute that is missing or cannot be (it is named), units that cannot be
             converted, values without attenuation correction.
     """
+    if isinstance(image, MedImageBatch):
+        return MedImageBatch.stack([suv(item, per) for item in image.unstack()])
     origin = origin_of(image.metadata)
     if origin is None:
         raise ImageError(

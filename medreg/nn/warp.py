@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from medreg.errors import ImageError, TransformError
 from medreg.geometry.grid import Grid
-from medreg.sample import Interpolation, Outside
+from medreg.sample import Fill, Interpolation, Outside
 from medreg.sample.warping import warp
 
 Source: TypeAlias = float | Sequence[float] | Tensor | nn.Module | None
@@ -144,6 +144,13 @@ def _tensor_of(parameters: float | Sequence[float] | Tensor) -> Tensor:
     return torch.tensor(values, dtype=torch.get_default_dtype())
 
 
+def _repeated(outside: Outside, count: int) -> Outside:
+    """A fill value for each channel, again for each of the images whose channels follow each other."""
+    if isinstance(outside, Fill) and isinstance(outside.value, Tensor) and outside.value.ndim == 2:
+        return Fill(outside.value.repeat(count, 1))
+    return outside
+
+
 def _warped(images: Tensor, matrices: Tensor, module: Warp) -> Tensor:
     """The images through matrices of world points: one map for all of them, (D+1, D+1), or one for each."""
 
@@ -153,6 +160,6 @@ def _warped(images: Tensor, matrices: Tensor, module: Warp) -> Tensor:
     index = tensor(module.grid.inverse_affine.copy()) @ matrices @ tensor(module.onto.affine.copy())
     shape = module.onto.shape
     if index.ndim == 2:  # items count as channels: the places are worked out once
-        flat = warp(images.flatten(0, 1), index, shape, module.interpolation, module.outside)
+        flat = warp(images.flatten(0, 1), index, shape, module.interpolation, _repeated(module.outside, len(images)))
         return flat.view(*images.shape[:2], *shape)
     return warp(images, index, shape, module.interpolation, module.outside)

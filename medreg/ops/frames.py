@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medreg.errors import TransformError
 from medreg.geometry.grid import Grid
 from medreg.ops.motions import Numbers, about, numbers
 
@@ -48,7 +49,15 @@ KEEP = Keep()
 
 
 def frame_grid(frame: Frame, grid: Grid, motion: Tensor) -> Grid:
-    """The grid for an image on `grid` after `motion` (D+1, D+1)."""
+    """The grid for an image on `grid` after `motion` (D+1, D+1).
+
+    Raises:
+        TransformError: a motion that is not finite.
+    """
+    if not bool(motion.detach().isfinite().all()):
+        raise TransformError(
+            f"a motion needs finite angles, factors, shifts and centre, got {motion.detach().tolist()}"
+        )
     if isinstance(frame, Keep):
         return grid
     d = grid.dimension

@@ -8,18 +8,19 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from medreg.batch import MedImageBatch
 from medreg.errors import ImageError
 from medreg.geometry.grid import Grid
 from medreg.image import MedImage
 
-Labels = TypeVar("Labels", Tensor, MedImage)
-"""A tensor (..., z, y, x), or an image."""
+Labels = TypeVar("Labels", Tensor, MedImage, MedImageBatch)
+"""A tensor (..., z, y, x), an image, or a batch."""
 
 MOST_LABELS = 4096
 """More different values than this are hardly labels, and would fill the memory."""
 
 
-def found_labels(labels: Tensor | MedImage) -> tuple[int, ...]:
+def found_labels(labels: Tensor | MedImage | MedImageBatch) -> tuple[int, ...]:
     """The labels that occur, rising, without 0, the background.
 
     Raises:
@@ -29,7 +30,8 @@ def found_labels(labels: Tensor | MedImage) -> tuple[int, ...]:
         >>> found_labels(torch.tensor([[0, 9, 7, 7]]))
         (7, 9)
     """
-    data, name = (labels, "labels") if isinstance(labels, Tensor) else (labels.data, labels.name)
+    data = labels if isinstance(labels, Tensor) else labels.data
+    name = labels.name if isinstance(labels, MedImage) else "labels"
     _check_whole(data, name)
     return tuple(int(value) for value in torch.unique(data.detach()).tolist() if value != 0)
 
@@ -55,6 +57,9 @@ def one_hot(labels: Labels, values: Sequence[int] | None = None, *, dimension: i
         <BLANKLINE>
                 [[0., 0., 0., 1.]]])
     """
+    if isinstance(labels, MedImageBatch):
+        shared = found_labels(labels) if values is None else values
+        return MedImageBatch.stack([one_hot(image, shared) for image in labels.unstack()])
     data, d, name = (labels, dimension, "labels") if isinstance(labels, Tensor) else _of(labels)
     if data.ndim <= d or data.shape[-d - 1] != 1:
         raise ImageError(f"{name}: labels need one channel (1, z, y, x), got {tuple(data.shape)}; choose one")
@@ -71,8 +76,8 @@ def one_hot(labels: Labels, values: Sequence[int] | None = None, *, dimension: i
     return labels.with_data(channels).with_metadata(labels=chosen, stored_dtype="float32")
 
 
-def centroids(masks: MedImage) -> Tensor:
-    """(C, D) float64: the world point (LPS mm) in the middle of each channel; see `centroids_on`.
+def centroids(masks: MedImage | MedImageBatch) -> Tensor:
+    """(C, D) float64, of a batch (N, C, D): the world point (LPS mm) in the middle of each channel; see `centroids_on`.
 
     Example:
         >>> grid = Grid.regular((4, 1, 1), (2.0, 1.0, 1.0), origin=(10.0, 0.0, 0.0))
@@ -80,6 +85,8 @@ def centroids(masks: MedImage) -> Tensor:
         >>> centroids(one_hot(image)).tolist()
         [[16.0, 0.0, 0.0], [13.0, 0.0, 0.0]]
     """
+    if isinstance(masks, MedImageBatch):
+        return torch.stack([centroids(image) for image in masks.unstack()])
     return centroids_on(masks.data, masks.grid, masks.name)
 
 
@@ -108,14 +115,16 @@ def centroids_on(masks: Tensor, grid: Grid, name: str = "masks") -> Tensor:
     return _to_world(torch.stack(index), grid).view(*leading, grid.dimension)
 
 
-def maximum_radii(masks: MedImage, *, above: float = 0.5) -> Tensor:
-    """(C,) float64: how far, in mm, the farthest voxel of each channel is from its centroid; see `maximum_radii_on`.
+def maximum_radii(masks: MedImage | MedImageBatch, *, above: float = 0.5) -> Tensor:
+    """(C,) float64, of a batch (N, C): from each channel's centroid to its farthest voxel, mm; see `maximum_radii_on`.
 
     Example:
         >>> grid = Grid.regular((5, 1, 1), (2.0, 1.0, 1.0))
         >>> maximum_radii(MedImage.on(grid, torch.tensor([[[[1, 1, 1, 0, 0]]]]))).tolist()
         [2.0]
     """
+    if isinstance(masks, MedImageBatch):
+        return torch.stack([maximum_radii(image, above=above) for image in masks.unstack()])
     return maximum_radii_on(masks.data, masks.grid, above=above, name=masks.name)
 
 

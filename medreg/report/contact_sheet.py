@@ -24,7 +24,7 @@ def contact_sheet(images: Sequence[MedImage]) -> MedImage:
     """The middle slices across all axes of each image (a 2D one itself), three side by side, all on one sheet.
 
     Pixels are square millimetres wherever the voxels are: each slice is drawn to scale by nearest voxels. The patient's
-    left is where the stored x axis leads, head up.
+    left is on the right of the picture, head up, and the face up where it is seen from below.
 
     Args:
         images: scalar ones, or the first volume of each.
@@ -35,7 +35,8 @@ def contact_sheet(images: Sequence[MedImage]) -> MedImage:
 
     slices = [_slices(image) for image in images]
     flat = np.concatenate([part.ravel() for row in slices for part in row])
-    low, high = np.percentile(flat[np.isfinite(flat)], _ENDS)
+    finite = flat[np.isfinite(flat)]
+    low, high = np.percentile(finite, _ENDS) if finite.size else (0.0, 1.0)
     rows = [_beside([_grey(part, low, high) for part in row]) for row in slices]
     height, width = (max(row.shape[k] for row in rows) + _GAP for k in (0, 1))
     across = max(1, round(sqrt(len(rows) * height / width)))
@@ -47,9 +48,12 @@ def contact_sheet(images: Sequence[MedImage]) -> MedImage:
 
 
 def _slices(image: MedImage) -> list[FloatArray]:
-    volume = image.data[0].detach().float().cpu().numpy()
     if image.dimension == 2:
-        return [_to_scale(volume, image.spacing[::-1])]
+        return [_to_scale(image.data[0].detach().float().cpu().numpy(), image.spacing[::-1])]
+    from medreg.ops import reorient  # imports torch
+
+    image = reorient(image, "LPS")  # voxels are exchanged only
+    volume = image.data[0].detach().float().cpu().numpy()
     z, y, x = (n // 2 for n in volume.shape)
     dx, dy, dz = image.spacing
     return [

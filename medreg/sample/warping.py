@@ -1,8 +1,7 @@
 """Warping: tensors through matrices of voxel indices, single or in batches. Everything affine that resamples ends here.
 
-A map is taken by the cheapest way that serves it exactly: voxels are copied where centres fall on centres; an axis at
-a time where the axes stay apart; plane by plane where one axis does; else tile by
-tile. With gradients to the map (and
+A map is taken by the cheapest way that serves it exactly: voxels are copied where centres fall on centres; an axis at a
+time where the axes stay apart; plane by plane where one axis does; else tile by tile. With gradients to the map (and
 beyond the first two ways, to the voxels), for perspective maps, and for kernels that no shortcut serves, each point is
 sampled alone. The ways differ by rounding only.
 """

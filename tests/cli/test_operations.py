@@ -122,6 +122,9 @@ def test_resample_keeps_the_extent_and_the_values_of_a_smooth_image(pair: Pair, 
         (["rotate", "--angles", "0,0,30:-30:5"], 2, "STEP leads from FROM to TO"),
         (["rotate", "--angles", "0,0,0:360:0.1"], 2, "at most 1000|has 3601 steps"),
         (["rotate", "--angles", "45"], 2, "turns by three angles"),
+        (["rotate", "--angles", "0,0,1", "--centre", "nan,0,0"], 2, "takes numbers"),
+        (["rotate", "--angles", "0,0,1", "--outside", "abc"], 2, "'background'"),
+        (["rotate", "--angles", "0,0,1", "--picture", "sheet.nii"], 2, "written as .png"),
         (["resample"], 2, "--spacing MM, or --size"),
         (["resample", "--size", "4,5"], 2, "has 3 axes, got 2 numbers"),
         (["reorient", "--to", "RLS"], 4, "RLS"),
@@ -146,3 +149,20 @@ def test_an_output_that_is_there_is_kept(pair: Pair, medreg: Run, tmp_path: Path
     out.write_text("precious")
     assert medreg("reorient", pair.moving, "--to", "RAS", "--out", out).exit_code == 7
     assert out.read_text() == "precious"
+
+
+def test_a_series_of_tiny_steps_keeps_all_its_images(pair: Pair, medreg: Run, tmp_path: Path) -> None:
+    flags = ["--angles", "0,0,100:100.0002:0.0001", "--interpolation", "nearest", "--out", tmp_path / "t.nii.gz"]
+    assert medreg("rotate", pair.moving, *flags).exit_code == 0
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_the_picture_is_upright_however_the_image_is_stored(pair: Pair, medreg: Run, tmp_path: Path) -> None:
+    sheets = []
+    for code in ("LPS", "RAI", "SAR"):
+        stored, sheet = tmp_path / f"{code}.nii.gz", tmp_path / f"{code}.png"
+        medreg("reorient", pair.fixed, "--to", code, "--out", stored)
+        medreg("rotate", stored, "--angles", "0,0,0", "--out", tmp_path / f"{code}_0.nii.gz", "--picture", sheet)
+        sheets.append(voxels(read(sheet)))
+    assert np.array_equal(sheets[0], sheets[1])
+    assert np.array_equal(sheets[0], sheets[2])

@@ -8,6 +8,7 @@ import torch
 from scipy import ndimage
 from torch.autograd import gradcheck
 
+from medreg.batch import MedImageBatch
 from medreg.errors import ImageError, UsageError
 from medreg.geometry.affine import rotation_exp
 from medreg.geometry.grid import Grid
@@ -198,3 +199,15 @@ def test_pictures_have_two_axes():
     np.testing.assert_allclose(centroids(masks), grid.to_world([[2.5, 1.5]]), atol=1e-12)
     assert float(maximum_radii(masks)) == pytest.approx(np.hypot(0.25, 1.0), abs=1e-12)
     assert int(balls(grid.to_world([[2, 2]]), grid, 0.5).sum()) == 3
+
+
+def test_a_batch_is_the_loop_over_its_items_with_labels_in_common() -> None:
+    grids = [Grid.regular((6, 5, 4), (1.0, 2.0, 3.0), origin) for origin in ((0.0, 0.0, 0.0), (10.0, -5.0, 2.0))]
+    maps = [torch.randint(0, 4, (1, 4, 5, 6), generator=torch.Generator().manual_seed(k)) for k in (0, 1)]
+    images = [MedImage.on(grid, data) for grid, data in zip(grids, maps, strict=True)]
+    batch = MedImageBatch.stack(images)
+    assert found_labels(batch) == (1, 2, 3)
+    channels = one_hot(batch)
+    assert torch.equal(channels.data, torch.stack([one_hot(image, (1, 2, 3)).data for image in images]))
+    assert torch.equal(centroids(channels), torch.stack([centroids(one_hot(image)) for image in images]))
+    assert torch.equal(maximum_radii(channels), torch.stack([maximum_radii(one_hot(image)) for image in images]))

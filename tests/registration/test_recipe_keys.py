@@ -141,7 +141,7 @@ def test_json_gives_back_the_same_job():
     [
         ({"transfrom": "rigid"}, "unknown key 'transfrom'; did you mean 'transform'?"),
         ({"fixd": "a.nii"}, "unknown key 'fixd'; did you mean 'fixed'?"),
-        ({"quux": 1}, "unknown key 'quux'; known keys: device, fixed"),
+        ({"quux": 1}, "unknown key 'quux'; known keys: device, dicom_out, fixed"),
         ({"recipe": {"metrc": "auto"}}, "unknown key 'metrc'; did you mean 'metric'?"),
         ({"metric": {"name": "correlation", "bias_oder": 2}}, "bias_oder'; did you mean 'bias_order'?"),
         ({"metric": {"name": "mutual_information", "bin": 20}}, "bin'; did you mean 'bins'?"),
