@@ -70,8 +70,7 @@ def apply(
     from medreg.cli.applying import Applying, apply_to_file
     from medreg.cli.jobs import stem_of
     from medreg.cli.outside import outside_value
-    from medreg.io.dicom.choice import Choice
-    from medreg.io.dicom.choice import Uneven as Way
+    from medreg.io.dicom.choice import dicom_choice
     from medreg.io.spacing import spacing_choice
 
     beyond = outside_value(outside or "0")
@@ -86,8 +85,8 @@ def apply(
         device or "auto",
         threads,
         *spacings,
-        Choice(series, Way(uneven)),
-        Choice(like_series, Way(uneven)),
+        dicom_choice(series, uneven),
+        dicom_choice(like_series, uneven),
         inverse,
     )
     written = apply_to_file(task, overwrite=overwrite)

@@ -61,10 +61,11 @@ def apply_to_file(task: Applying, *, overwrite: bool) -> str:
     for wanted in task.wanted:
         if not wanted.path.exists():
             raise missing_file(wanted.path)
+    known = None  # whatever is wrong with it is told before the images are read; DICOM's needs to know them
     if task.transform is not None and not is_dicom_file(task.transform):
-        read_transform(task.transform)  # whatever is wrong with it is told before the images are read
+        known = read_transform(task.transform)
     if task.like is None:
-        return _with_new_header(task)
+        return _with_new_header(task, known)
     with clerk() as beside, collected() as warned:
         read = beside.submit(read_files, task.wanted)
         with importing_torch():
@@ -73,7 +74,7 @@ def apply_to_file(task: Applying, *, overwrite: bool) -> str:
         spacings = (task.image_spacing, task.like_spacing)
         image, like = (with_spacing(ahead.image, mm) for ahead, mm in zip(read.result(), spacings, strict=True))
         common_unit(image, like, ("--image-spacing", "--like-spacing"))
-        matrix = _matrix(task, (image, like))
+        matrix = _matrix(task, known, (image, like))
         d = like.grid.dimension
         if image.grid.dimension != d or (matrix is not None and len(matrix) != d + 1):
             through = "" if matrix is None else f", {task.transform} is {len(matrix) - 1}D"
@@ -86,16 +87,17 @@ def apply_to_file(task: Applying, *, overwrite: bool) -> str:
     return "\n".join([*(f"warning: {text}" for text in warned), f"wrote {task.out} ({written.sentence})"])
 
 
-def _matrix(task: Applying, images: Sequence[StoredImage]) -> FloatArray | None:
-    """Fixed points -> moving points; of a DICOM registration the one that was made for these images."""
+def _matrix(task: Applying, known: FloatArray | None, images: Sequence[StoredImage]) -> FloatArray | None:
+    """Fixed points -> moving points: the one that is known, or of a DICOM registration that for these images."""
     if task.transform is None:
         return None
-    origins = [origin_of(image.metadata) for image in images]
-    matrix = read_transform(task.transform, *(origins[::-1] if task.inverse and len(origins) > 1 else origins))
-    return invert(matrix) if task.inverse else matrix
+    if known is None:
+        origins = [origin_of(image.metadata) for image in images]
+        known = read_transform(task.transform, *(origins[::-1] if task.inverse and len(origins) > 1 else origins))
+    return invert(known) if task.inverse else known
 
 
-def _with_new_header(task: Applying) -> str:
+def _with_new_header(task: Applying, known: FloatArray | None) -> str:
     """The image's own voxels, at the place to which the transform brings them: nothing is interpolated.
 
     Raises:
@@ -106,7 +108,7 @@ def _with_new_header(task: Applying) -> str:
 
     with collected() as warned:
         image = with_spacing(read_files(task.wanted)[0].image, task.image_spacing)
-        matrix = _matrix(task, [image])
+        matrix = _matrix(task, known, [image])
         if matrix is None:
             raise UsageError("nothing to do: name a transform with --transform, or a grid to resample onto with --like")
         d = image.grid.dimension

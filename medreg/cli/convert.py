@@ -35,9 +35,8 @@ def convert(
     Beside it, of DICOM, lies a JSON sidecar of acquisition facts by their BIDS names, free of what identifies a person.
     """
     from medreg.cli.converting import convert_file
-    from medreg.io.dicom.choice import Choice
-    from medreg.io.dicom.choice import Uneven as Way
+    from medreg.io.dicom.choice import dicom_choice
 
-    told = convert_file(image, out, Choice(series, Way(uneven)), overwrite=overwrite, identifiers=keep_identifiers)
+    told = convert_file(image, out, dicom_choice(series, uneven), overwrite=overwrite, identifiers=keep_identifiers)
     if not quiet:
         typer.echo(told)

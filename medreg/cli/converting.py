@@ -6,10 +6,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from medreg.cli.files import check_output
+from medreg.cli.jobs import stem_of
 from medreg.cli.warned import collected
 from medreg.errors import WriteError
 from medreg.io.atomic import written_beside
-from medreg.io.content import suffix_of
 from medreg.io.dicom.choice import Choice
 from medreg.io.failing import missing_file
 
@@ -23,7 +23,7 @@ def convert_file(image: Path, out: Path, choice: Choice, *, overwrite: bool, ide
     check_output(out, overwrite=overwrite)
     if not image.exists():
         raise missing_file(image)
-    sidecar = out.with_name(out.name[: len(out.name) - len(suffix_of(out))] + ".json")
+    sidecar = out.with_name(f"{stem_of(out)}.json")
     from medreg.io.dicom.sidecar import sidecar_of
     from medreg.io.image import read_stored, write_image
     from medreg.report.record import to_json

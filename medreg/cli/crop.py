@@ -39,8 +39,7 @@ def crop(
     """Keep a box of IMAGE; its voxels stay where they are in the world."""
     from medreg.cli.jobs import stem_of
     from medreg.cli.operating import Operating, for_axes, operate, values
-    from medreg.io.dicom.choice import Choice
-    from medreg.io.dicom.choice import Uneven as Way
+    from medreg.io.dicom.choice import dicom_choice
 
     first, count = values(start, "--start", whole=True), values(size, "--size", whole=True)
 
@@ -50,6 +49,6 @@ def crop(
         return ops.crop(medical, for_axes(first, medical, "--start"), for_axes(count, medical, "--size"))
 
     target = out or Path(f"{stem_of(image)}_cropped.nii.gz")
-    told = operate(Operating(image, Choice(series, Way(uneven)), device="cpu"), {target: change}, overwrite=overwrite)
+    told = operate(Operating(image, dicom_choice(series, uneven), device="cpu"), {target: change}, overwrite=overwrite)
     if not quiet:
         typer.echo(told)

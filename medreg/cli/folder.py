@@ -13,12 +13,11 @@ from typing import TypeVar
 
 from medreg.errors import WriteError
 from medreg.io.content import KIND_OF_SUFFIX
+from medreg.io.dicom.origin import DERIVED_BY
 from medreg.io.transforms import LINEAR, PROJECTIVE
 
 RECORD = "run.json"
 REGISTRATION = "registration.dcm"
-DERIVED_BY = b"Resampled by medreg"
-"""Stands in every image that medreg derives, and in no scanner's."""
 _HEAD_BYTES = 1 << 20
 
 Folder = TypeVar("Folder", bound="FilledAtOnce")
@@ -157,7 +156,9 @@ def _is_derived(file: Path) -> bool:
         return False
     with file.open("rb") as opened:
         head = opened.read(_HEAD_BYTES)
-    return head[128:132] == b"DICM" and (DERIVED_BY in head or (file.name == REGISTRATION and b"medreg" in head))
+    return head[128:132] == b"DICM" and (
+        DERIVED_BY.encode("ascii") in head or (file.name == REGISTRATION and b"medreg" in head)
+    )
 
 
 def _umask() -> int:

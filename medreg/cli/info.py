@@ -31,13 +31,12 @@ def info(
     not say how large a pixel is, pixels.
     """
     from medreg.cli.warned import collected
-    from medreg.io.dicom.choice import Choice
-    from medreg.io.dicom.choice import Uneven as Way
+    from medreg.io.dicom.choice import dicom_choice
     from medreg.io.spacing import spacing_choice
     from medreg.report.description import describe, overlap
     from medreg.report.tables import description_lines, overlap_lines, series_lines
 
-    asked, choice = spacing_choice(spacing), Choice(series, Way(uneven))
+    asked, choice = spacing_choice(spacing), dicom_choice(series, uneven)
     places = {str(path): found for path in files if series is None and (found := _listing(path)) is not None}
     if not json and places:
         typer.echo("\n".join(line for place, found in places.items() for line in series_lines(place, found)))

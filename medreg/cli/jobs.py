@@ -11,7 +11,7 @@ from typing import Any
 
 from medreg.errors import ReadError, RecipeError, UsageError
 from medreg.io.content import suffix_of
-from medreg.io.dicom.choice import Choice, Uneven
+from medreg.io.dicom.choice import Choice, dicom_choice
 from medreg.io.failing import missing_file
 from medreg.registration.recipe import Job, Start, job_from
 
@@ -77,8 +77,8 @@ def job_for(config: Path | None, **flags: Any) -> Asked:
     if job.initial is not None and not job.initial.exists():
         raise _missing_start(job.initial)
     out = job.out or Path(f"{stem_of(files['moving'])}_to_{stem_of(files['fixed'])}")
-    uneven = Uneven(job.uneven)
-    choices = {"fixed": Choice(job.fixed_series, uneven), "moving": Choice(job.moving_series, uneven)}
+    series = {"fixed": job.fixed_series, "moving": job.moving_series}
+    choices = {role: dicom_choice(asked, job.uneven) for role, asked in series.items()}
     return Asked(job, files, out, choices, sha256)
 
 

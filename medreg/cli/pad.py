@@ -45,8 +45,7 @@ def pad(
     """Add voxels around IMAGE; those that it has stay where they are in the world."""
     from medreg.cli.jobs import stem_of
     from medreg.cli.operating import Operating, beyond, for_axes, operate, values
-    from medreg.io.dicom.choice import Choice
-    from medreg.io.dicom.choice import Uneven as Way
+    from medreg.io.dicom.choice import dicom_choice
 
     if (size is not None) == any(v is not None for v in (by, before, after)) or (by and (before or after)):
         raise UsageError("say how many voxels to add: --by N, or --before and --after, or --size for the whole")
@@ -64,6 +63,6 @@ def pad(
         return ops.pad(medical, for_axes(low, medical, "--before"), for_axes(high, medical, "--after"), beyond(outside))
 
     target = out or Path(f"{stem_of(image)}_padded.nii.gz")
-    told = operate(Operating(image, Choice(series, Way(uneven)), device="cpu"), {target: change}, overwrite=overwrite)
+    told = operate(Operating(image, dicom_choice(series, uneven), device="cpu"), {target: change}, overwrite=overwrite)
     if not quiet:
         typer.echo(told)

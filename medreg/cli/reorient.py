@@ -36,8 +36,7 @@ def reorient(
     """Store IMAGE with other axes: voxels are exchanged, never interpolated, and stay where they are in the world."""
     from medreg.cli.jobs import stem_of
     from medreg.cli.operating import Operating, operate
-    from medreg.io.dicom.choice import Choice
-    from medreg.io.dicom.choice import Uneven as Way
+    from medreg.io.dicom.choice import dicom_choice
 
     def change(medical: MedImage) -> MedImage:
         from medreg import ops
@@ -45,6 +44,6 @@ def reorient(
         return ops.reorient(medical, to)
 
     target = out or Path(f"{stem_of(image)}_{to.upper()}.nii.gz")
-    told = operate(Operating(image, Choice(series, Way(uneven)), device="cpu"), {target: change}, overwrite=overwrite)
+    told = operate(Operating(image, dicom_choice(series, uneven), device="cpu"), {target: change}, overwrite=overwrite)
     if not quiet:
         typer.echo(told)

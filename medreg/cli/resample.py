@@ -1,4 +1,4 @@
-"""`medreg resample`: an image with voxels of another size, or on another image's grid."""
+"""`medreg resample`: an image with voxels of another size, over the same extent."""
 
 from __future__ import annotations
 
@@ -56,8 +56,7 @@ def resample(
     """Give IMAGE voxels of another size, over the same extent. Onto another image's grid: `medreg apply --like`."""
     from medreg.cli.jobs import stem_of
     from medreg.cli.operating import Operating, for_axes, interpolation_named, operate, values
-    from medreg.io.dicom.choice import Choice
-    from medreg.io.dicom.choice import Uneven as Way
+    from medreg.io.dicom.choice import dicom_choice
     from medreg.io.spacing import spacing_choice
 
     if (spacing is None) == (size is None):
@@ -79,7 +78,7 @@ def resample(
         return ops.resample_to_spacing(medical, wanted, filtered, kernel)
 
     target = out or Path(f"{stem_of(image)}_resampled.nii.gz")
-    task = Operating(image, Choice(series, Way(uneven)), spacing_choice(image_spacing), device or "auto", threads)
+    task = Operating(image, dicom_choice(series, uneven), spacing_choice(image_spacing), device or "auto", threads)
     told = operate(task, {target: change}, overwrite=overwrite)
     if not quiet:
         typer.echo(told)

@@ -79,16 +79,15 @@ def rotate(
     from medreg.cli.jobs import stem_of
     from medreg.cli.operating import Operating, operate, values
     from medreg.io.content import suffix_of
-    from medreg.io.dicom.choice import Choice
-    from medreg.io.dicom.choice import Uneven as Way
+    from medreg.io.dicom.choice import dicom_choice
     from medreg.io.spacing import spacing_choice
 
     turns = angles_of(angles)
     point = None if centre is None else values(centre, "--centre")
     target = out or Path(f"{stem_of(image)}_rotated.nii.gz")
-    stem = target.name[: len(target.name) - len(suffix_of(target))]
+    stem = stem_of(target)
     task = Operating(
-        image, Choice(series, Way(uneven)), spacing_choice(image_spacing), device or "auto", threads, picture
+        image, dicom_choice(series, uneven), spacing_choice(image_spacing), device or "auto", threads, picture
     )
 
     def turned(turn: tuple[float, ...]) -> Change:

@@ -25,3 +25,13 @@ class Choice:
 
     series: str | None = None
     uneven: Uneven = Uneven.REFUSE
+
+
+def dicom_choice(series: str | None, uneven: str) -> Choice:
+    """What `--series` and `--uneven` were given.
+
+    Example:
+        >>> dicom_choice("2", "resample")
+        Choice(series='2', uneven=<Uneven.RESAMPLE: 'resample'>)
+    """
+    return Choice(series, Uneven(uneven))

@@ -17,7 +17,7 @@ from medreg.io.dicom.derived_modules import CT, DX, MR, PET, US, Kind, add_acqui
 from medreg.io.dicom.derived_scaling import Scaling
 from medreg.io.dicom.frame_attributes import PHILIPS_FRAME, philips_scale
 from medreg.io.dicom.header import item, numbers, text, whole, words
-from medreg.io.dicom.origin import Origin
+from medreg.io.dicom.origin import DERIVED_BY, Origin
 from medreg.io.stored import StoredImage
 from medreg.types import FloatArray, VoxelArray
 from medreg.version import __version__
@@ -91,8 +91,9 @@ def _add_series(shared: Dataset, series: Series, request: Request) -> None:
 
     number = request.series_number
     if number is None:
-        number = min((whole(series.template, "SeriesNumber") or 0) + _SERIES_STEP, 2**31 - 1)
-    _date(shared, series.kind)
+        number = number_after(series.template, _SERIES_STEP)
+    # a PET series keeps its own date, which doses are decayed to
+    date_now(shared, "InstanceCreation", "Content", *(() if series.kind is PET else ("Series",)))
     shared.SOPClassUID = series.kind.sop_class
     shared.SeriesInstanceUID = generate_uid(prefix=None)
     shared.SeriesNumber = number
@@ -100,15 +101,25 @@ def _add_series(shared: Dataset, series: Series, request: Request) -> None:
     shared.ImageType = _image_type(series.template, series.kind)
 
 
-def _date(shared: Dataset, kind: Kind) -> None:
-    now = now_in_zone(shared)
-    names = ["InstanceCreation", "Content"] if kind is PET else ["InstanceCreation", "Content", "Series"]
+def date_now(target: Dataset, *names: str) -> None:
+    """Date and time of the making of an object: InstanceCreation, Content, Series."""
+    now = _now_in_zone(target)
     for name in names:
-        setattr(shared, f"{name}Date", now.strftime("%Y%m%d"))
-        setattr(shared, f"{name}Time", now.strftime("%H%M%S"))
+        setattr(target, f"{name}Date", now.strftime("%Y%m%d"))
+        setattr(target, f"{name}Time", now.strftime("%H%M%S"))
 
 
-def now_in_zone(shared: Dataset) -> datetime:
+def number_after(template: Dataset, step: int) -> int:
+    """A series number, `step` after that of the moving image."""
+    return min((whole(template, "SeriesNumber") or 0) + step, 2**31 - 1)
+
+
+def long_string(said: str) -> str:
+    """A text as LO holds it."""
+    return "".join(c for c in said if c.isprintable() and c != "\\")[:_LONGEST_DESCRIPTION]
+
+
+def _now_in_zone(shared: Dataset) -> datetime:
     """The time, in the zone that the object says its times are in; the local time where it says none."""
     offset = re.fullmatch(r"([+-])(\d\d)(\d\d)", text(shared, "TimezoneOffsetFromUTC"))
     if offset is None or int(offset[2]) > 14:
@@ -119,7 +130,7 @@ def now_in_zone(shared: Dataset) -> datetime:
 
 def _description(description: str, template: Dataset) -> str:
     said = description or f"{text(template, 'SeriesDescription')[: _LONGEST_DESCRIPTION - 7]}, moved".removeprefix(", ")
-    return "".join(c for c in said if c.isprintable() and c != "\\")[:_LONGEST_DESCRIPTION]
+    return long_string(said)
 
 
 def _image_type(template: Dataset, kind: Kind) -> list[str]:
@@ -138,7 +149,7 @@ def _image_type(template: Dataset, kind: Kind) -> list[str]:
 def _add_derivation(shared: Dataset, moving: Origin) -> None:
     from pydicom.dataset import Dataset
 
-    shared.DerivationDescription = f"Resampled by medreg {__version__} onto the grid of a fixed image"
+    shared.DerivationDescription = f"{DERIVED_BY} {__version__} onto the grid of a fixed image"
     shared.DerivationCodeSequence = [_code("113085", "Spatial resampling")]
     sources = []
     for instance in moving.instances:

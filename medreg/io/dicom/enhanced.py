@@ -35,7 +35,7 @@ def enhanced_frames(file: DicomFile, size: tuple[int, int], groups: Sequence[Dat
             f"{file.path}: describes {len(groups)} frames where it holds {count}; it is damaged, export it again"
         )
     groups = groups or [shared] * count if shared is not None else groups
-    return [_enhanced_frame(file, size, k, _Groups(group, shared, file.header)) for k, group in enumerate(groups)]
+    return [_enhanced_frame(file, size, k, _Groups(group, shared)) for k, group in enumerate(groups)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,6 @@ class _Groups:
 
     own: Dataset
     shared: Dataset | None
-    header: Dataset
 
     def get(self, sequence: Key) -> Dataset | None:
         found = item(self.own, sequence)

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 
+DERIVED_BY = "Resampled by medreg"
+"""Stands in the derivation description of every image that medreg derives, and in no scanner's."""
+
+
 @dataclass(frozen=True)
 class Instance:
     """One DICOM object by its UIDs.

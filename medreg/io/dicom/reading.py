@@ -114,7 +114,6 @@ def _stored(
 ) -> StoredImage:
     array, leading = _shaped(arranged, values.array, path)
     header = series.first.header
-    pixels = series.first.pixels
     metadata: dict[str, Any] = {
         "path": str(path),
         "format": "DICOM",
@@ -127,7 +126,6 @@ def _stored(
         "description": series.description,
         "series": series.number,
         "units": text(header, "Units") or text(header, "DoseUnits") or _UNITS.get(series.modality, ""),
-        "photometric": pixels.photometric,
         "dicom": origin_from(arranged),
         "files": (str(path),) if found.unpacked else tuple(sorted({str(f.file.path) for f in series.frames})),
         **({"world": "picture"} if arranged.flat else {}),

@@ -20,7 +20,7 @@ from medreg.errors import MedregError, MedregWarning, ReadError, TransformError
 from medreg.geometry.affine import invert
 from medreg.io.atomic import written_beside
 from medreg.io.dicom.copied import copy_patient_and_study, settle_character_set
-from medreg.io.dicom.header import item, items, numbers, text, whole
+from medreg.io.dicom.header import item, items, numbers, text
 from medreg.io.dicom.origin import Instance, Origin
 from medreg.io.dicom.part10 import encode_elements, write_part10
 from medreg.io.dicom.quiet import quiet
@@ -193,16 +193,13 @@ def _kind_of(matrix: FloatArray) -> str:
 def _add_series(target: Dataset, moving: Origin, description: str) -> None:
     from pydicom.uid import generate_uid
 
-    from medreg.io.dicom.derived_header import now_in_zone
+    from medreg.io.dicom.derived_header import date_now, long_string, number_after
 
-    now = now_in_zone(target)
-    for name in ("InstanceCreation", "Content", "Series"):
-        setattr(target, f"{name}Date", now.strftime("%Y%m%d"))
-        setattr(target, f"{name}Time", now.strftime("%H%M%S"))
+    date_now(target, "InstanceCreation", "Content", "Series")
     target.Modality = "REG"
     target.SeriesInstanceUID = generate_uid(prefix=None)
-    target.SeriesNumber = min((whole(moving.template, "SeriesNumber") or 0) + _SERIES_STEP, 2**31 - 1)
-    target.SeriesDescription = "".join(c for c in description if c.isprintable() and c != "\\")[:64]
+    target.SeriesNumber = number_after(moving.template, _SERIES_STEP)
+    target.SeriesDescription = long_string(description)
     target.Manufacturer = target.ManufacturerModelName = "medreg"
     target.DeviceSerialNumber = "NONE"  # type 1, and software has none
     target.SoftwareVersions = __version__
