@@ -1,5 +1,6 @@
 """Sampling: values and gradients between voxels, resampling onto grids, smoothing, pyramids."""
 
+from medreg.sample.continuing import Mirror, Periodic, Reflect
 from medreg.sample.interpolation import (
     CubicBSpline,
     Edge,
@@ -15,6 +16,8 @@ from medreg.sample.interpolation import (
     sample_with_gradient,
     working_dtype,
 )
+from medreg.sample.kernels import PiecewisePolynomial, cubic_convolution
+from medreg.sample.labels import Label
 from medreg.sample.pyramid import factors_of, level_of, mask_level_of, pyramid
 from medreg.sample.resampling import PointMap, resample
 from medreg.sample.smoothing import smooth
@@ -26,13 +29,19 @@ __all__ = [
     "Edge",
     "Fill",
     "Interpolation",
+    "Label",
     "Linear",
+    "Mirror",
     "Nearest",
     "Outside",
+    "Periodic",
+    "PiecewisePolynomial",
     "PointMap",
+    "Reflect",
     "Sampled",
     "Sampler",
     "WindowedSinc",
+    "cubic_convolution",
     "factors_of",
     "level_of",
     "mask_level_of",

@@ -103,3 +103,31 @@ def summed(flat: Tensor, base: Tensor, steps: Sequence[int], weights: Sequence[S
     for weight, part in zip(weights[0][1:], parts, strict=True):
         total.addcmul_(part.to(total.dtype), weight)
     return total
+
+
+def corner_shifts(steps: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """(2^D, 1): how far in a flat volume the voxels around a point lie from its first tap; the first step slowest."""
+    shifts = torch.zeros(1, dtype=dtype)
+    for step in reversed(steps):
+        shifts = torch.cat([shifts, shifts + step])
+    return shifts[:, None]
+
+
+def joins(corners: Tensor, fractions: Sequence[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """What is to be joined, by `low.lerp_(high, fraction)` in their order, for the multilinear mean of voxels.
+
+    Args:
+        corners: (2^D N,) or (2^D N, M) voxels fetched at `corner_shifts`, in the dtype of the mean.
+        fractions: D tensors (N,), the place of each point between its two voxels along the axes of the steps.
+
+    Returns:
+        D times low, high and fraction: views of `corners`, whose first N are the mean in the end. To be made once for
+        voxels that are fetched into the same room again and again.
+    """
+    found = []
+    for fraction in fractions:
+        low, high = corners.tensor_split(2)
+        many = (len(low) // max(1, len(fraction)), len(fraction), *corners.shape[1:])
+        found.append((low.view(many), high.view(many), fraction.view(-1, *[1] * (corners.ndim - 1))))
+        corners = low
+    return found

@@ -2,7 +2,9 @@
 
 Index coordinates are fractional voxel indices in x, y, z order with voxel centres at the integers. A point is inside
 the buffer iff -0.5 <= index < n - 0.5 on every axis (ITK's rule). In the half voxel beyond the outermost centres the
-nearest, linear and sinc kernels take the edge voxel again and the cubic B-spline the mirror image, as ITK does.
+nearest, linear and sinc kernels take the edge voxel again and the cubic B-spline the mirror image, as ITK does. Where
+a volume goes on (`Periodic`, `Reflect`, `Mirror`) no point is outside, and the kernels' taps are those of its
+continuation, the spline's coefficients included.
 
 Indices may be float64 over float32 voxels, and should where the last digits matter: only the fraction between two
 voxels is rounded to the voxels' precision. float32 indices above 128 are off by up to 8e-6 voxel before any arithmetic.
@@ -20,10 +22,11 @@ import torch
 from torch import Tensor
 
 from medreg.errors import ImageError
+from medreg.sample.continuing import Mirror, Periodic, Reflect, extended, extents, folded
 from medreg.sample.gathering import weighted_gather
-from medreg.sample.kernels import cubic_weights, lanczos_weights, linear_weights
+from medreg.sample.kernels import PiecewisePolynomial, cubic_weights, lanczos_weights, linear_weights
 from medreg.sample.sharing import points_at_once, shared
-from medreg.sample.spline import spline_coefficients
+from medreg.sample.spline import reach_of, spline_coefficients
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class WindowedSinc:
             raise ImageError(f"a windowed sinc needs a radius of 1 to 16 voxels, got {self.radius}; 3 to 5 are usual")
 
 
-Interpolation: TypeAlias = Nearest | Linear | CubicBSpline | WindowedSinc
+Interpolation: TypeAlias = Nearest | Linear | CubicBSpline | WindowedSinc | PiecewisePolynomial
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Edge:
     """Points outside take the value at the nearest point between the outermost voxel centres."""
 
 
-Outside: TypeAlias = Fill | Edge
+Outside: TypeAlias = Fill | Edge | Periodic | Reflect | Mirror
 
 LINEAR = Linear()
 ZERO = Fill(0.0)
@@ -134,7 +137,8 @@ class Sampler:
         self.interpolation = interpolation
         self.outside = outside
         self.dtype = volume.dtype if isinstance(interpolation, Nearest) else working_dtype(volume.dtype)
-        volume = made_ready(volume, interpolation, range(1, volume.ndim))
+        self._extents = self.size if isinstance(outside, Fill | Edge) else extents(self.size, outside)
+        volume = made_ready(volume, interpolation, range(1, volume.ndim), outside)
         if isinstance(outside, Fill):
             check_fits(outside.value, self.dtype)
         self._shape = volume.shape[1:]
@@ -148,6 +152,8 @@ class Sampler:
         """Values (C, N) at fractional voxel indices, one tensor (N,) for each of x, y(, z)."""
         if isinstance(self.outside, Edge):
             return self._values([x.nan_to_num(0.0).clamp(0, n - 1) for x, n in zip(axes, self.size, strict=True)])
+        if not isinstance(self.outside, Fill):
+            return self._values([folded(x, n, self.outside) for x, n in zip(axes, self.size, strict=True)])
         inside = inside_buffer(axes, self.size).nonzero().squeeze(1)
         if len(inside) == len(axes[0]):
             return self._values(axes)
@@ -159,10 +165,11 @@ class Sampler:
         """Values (C, N) at points that all lie inside the buffer."""
         if isinstance(self.interpolation, Nearest):
             # halves up: adding 0.5 first, then cutting off the fraction of a number that is not negative
-            nearest = [(x.detach() + 0.5).clamp(0, n - 1).int() for x, n in zip(axes, self.size, strict=True)]
+            nearest = [(x.detach() + 0.5).clamp(0, n - 1).int() for x, n in zip(axes, self._extents, strict=True)]
             base = _offsets(nearest, self._shape)
             return torch.stack([flat.index_select(0, base) for flat in self._flat])
-        each = (weights_along(x, n, self.interpolation, self.dtype) for x, n in zip(axes, self.size, strict=True))
+        places = zip(axes, self._extents, strict=True)
+        each = (weights_along(x, n, self.interpolation, self.dtype) for x, n in places)
         lows, weights = zip(*each, strict=True)
         base, steps = _offsets(lows, self._shape), _steps(self._shape)[::-1]
         return torch.stack([weighted_gather(flat, base, steps, weights[::-1]) for flat in self._flat])
@@ -180,6 +187,8 @@ def weights_along(x: Tensor, n: int, interpolation: Interpolation, dtype: torch.
     fraction = (x + 1 - low.to(x.dtype)).to(dtype)
     if isinstance(interpolation, WindowedSinc):
         return low, lanczos_weights(fraction, interpolation.radius)
+    if isinstance(interpolation, PiecewisePolynomial):
+        return low, interpolation.weights(fraction)
     return low, cubic_weights(fraction)
 
 
@@ -188,16 +197,34 @@ def margin_of(interpolation: Interpolation) -> int:
     match interpolation:
         case CubicBSpline():
             return 2
-        case WindowedSinc():
+        case WindowedSinc() | PiecewisePolynomial():
             return interpolation.radius
     return 0
 
 
-def made_ready(volume: Tensor, interpolation: Interpolation, axes: Sequence[int]) -> Tensor:
+def made_ready(volume: Tensor, interpolation: Interpolation, axes: Sequence[int], outside: Outside = ZERO) -> Tensor:
     """`volume` (C, z, y, x) or (C, y, x) ready for taps along its `axes` (1 is z in 3D): prefiltered, with margins."""
+    if not isinstance(outside, Fill | Edge):
+        return _made_ready_on(volume, interpolation, axes, outside)
     if isinstance(interpolation, CubicBSpline):
         volume = spline_coefficients(volume.to(working_dtype(volume.dtype)), axes)
     return _with_margin(volume, margin_of(interpolation), continued(interpolation), axes)
+
+
+def _made_ready_on(
+    volume: Tensor, interpolation: Interpolation, axes: Sequence[int], outside: Periodic | Reflect | Mirror
+) -> Tensor:
+    """`made_ready` of a volume that goes on; its spline's coefficients are those of so much of it as reaches inside."""
+    margin = margin_of(interpolation)
+    for axis in axes:
+        if isinstance(interpolation, CubicBSpline):
+            volume = volume.to(working_dtype(volume.dtype))
+            reach = reach_of(volume.dtype)
+            wide = spline_coefficients(extended(volume, axis, margin + reach, outside), [axis])
+            volume = wide.narrow(axis, reach, wide.shape[axis] - 2 * reach)
+        else:
+            volume = extended(volume, axis, margin, outside)
+    return volume
 
 
 def continued(interpolation: Interpolation) -> Callable[[Tensor, int], Tensor]:

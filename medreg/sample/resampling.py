@@ -14,6 +14,7 @@ from medreg.errors import TransformError
 from medreg.geometry.grid import Grid
 from medreg.image import MedImage
 from medreg.sample.interpolation import LINEAR, ZERO, Interpolation, Outside, Sampler
+from medreg.sample.labels import Label, Place, vote
 from medreg.sample.sharing import points_at_once, shared
 from medreg.sample.warping import Chunk, mapped_rows, warp
 from medreg.types import FloatArray
@@ -45,7 +46,7 @@ def resample(
     image: MedImage,
     onto: Grid,
     through: Through = None,
-    interpolation: Interpolation = LINEAR,
+    interpolation: Interpolation | Label = LINEAR,
     outside: Outside = ZERO,
 ) -> MedImage:
     """`image` on the grid `onto`.
@@ -56,7 +57,8 @@ def resample(
         through: where points of the fixed world lie in the image's world (ITK's sense): a homogeneous (D+1) x (D+1)
             matrix (numpy or tensor, affine or projective), a transform (with `matrix` or `map_points`), or None for the
             same world.
-        interpolation: the kernel; `Nearest` keeps the dtype, the others return floating point.
+        interpolation: the kernel; `Nearest`, and `Label` for label maps, keep the dtype, the others return floating
+            point.
         outside: what points outside the image get.
 
     Returns:
@@ -69,6 +71,9 @@ def resample(
     d = onto.dimension
     if image.dimension != d:
         raise TransformError(f"{image.name}: has {image.dimension} axes, the grid to resample onto has {d}")
+    if isinstance(interpolation, Label):
+        data = vote(image.data, _place(image, onto, through), onto.shape, interpolation, outside)
+        return MedImage.on(onto, data, image.leading, image.metadata)
     if isinstance(through, PointMap) and not isinstance(through, HasMatrix):
         return _by_points(image, onto, through, interpolation, outside)
     matrix = through.matrix if isinstance(through, HasMatrix) else through
@@ -105,7 +110,8 @@ def _by_points(
     to_index = torch.tensor(image.grid.inverse_affine, dtype=dtype, device=device)
     to_world = torch.tensor(onto.affine, dtype=dtype, device=device)
     origin = torch.tensor([onto.origin], dtype=dtype, device=device)
-    seen = (image.data, getattr(outside, "value", None), through.map_points(origin))  # its parameters show in the last
+    settings = (getattr(outside, "value", None), getattr(interpolation, "coefficients", None))
+    seen = (image.data, *settings, through.map_points(origin))  # its parameters show in the last
     involved = [t for t in seen if isinstance(t, Tensor)]
     sampler = Sampler(image.data, interpolation, outside)
     chunks = [
@@ -120,3 +126,41 @@ def _mapped_by(through: PointMap, to_index: Tensor, chunk: Chunk) -> Sequence[Te
     """The indices of a chunk of world points that `through` has mapped."""
     points = through.map_points(torch.stack(list(chunk()), -1)).to(to_index.dtype)
     return (points @ to_index[:-1, :-1].T + to_index[:-1, -1]).unbind(-1)
+
+
+def _place(image: MedImage, onto: Grid, through: Through) -> Place:
+    """Where the points of a lattice on `onto` lie in the image, voxels."""
+    d = onto.dimension
+    if isinstance(through, PointMap) and not isinstance(through, HasMatrix):
+        to_index, to_world = (_on(image, matrix) for matrix in (image.grid.inverse_affine, onto.affine))
+
+        def by_points(lattice: Sequence[Tensor]) -> Sequence[Tensor]:
+            points = torch.stack(_through(to_world[:d], lattice), -1)
+            with torch.no_grad():
+                there = through.map_points(points).to(to_index.dtype)
+            return (there @ to_index[:d, :d].T + to_index[:d, d]).unbind(-1)
+
+        return by_points
+    matrix = _index_matrix(image, onto, through.matrix if isinstance(through, HasMatrix) else through).detach()
+    projective = bool(matrix[d, :d].any()) or float(matrix[d, d]) != 1.0
+
+    def by_matrix(lattice: Sequence[Tensor]) -> Sequence[Tensor]:
+        axes = _through(matrix[: d + projective], lattice)
+        return [x / axes[d] for x in axes[:d]] if projective else axes
+
+    return by_matrix
+
+
+def _on(image: MedImage, matrix: FloatArray) -> Tensor:
+    return torch.tensor(matrix, dtype=_precision(image.data.device), device=image.data.device)
+
+
+def _through(rows: Tensor, lattice: Sequence[Tensor]) -> list[Tensor]:
+    """Rows of a homogeneous matrix times the points of a lattice along x, y(, z): flat, x fastest."""
+    axes = []
+    for *slopes, offset in rows.tolist():
+        total = lattice[0] * slopes[0] + offset
+        for along, slope in zip(lattice[1:], slopes[1:], strict=True):
+            total = total + (along * slope).view(-1, *[1] * total.ndim)
+        axes.append(total.flatten())
+    return axes

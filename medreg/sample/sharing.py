@@ -54,6 +54,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     together = Barrier(threads + 1)
 
     def alone() -> None:
+        torch.get_num_threads()  # a thread's first use of torch takes over the count for all: later, it would undo this
         torch.set_num_threads(1)  # OpenMP keeps this for each thread
         together.wait()
 

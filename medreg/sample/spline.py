@@ -29,11 +29,16 @@ def spline_coefficients(volume: Tensor, axes: Sequence[int] | None = None) -> Te
         volume: floating point, first axis channels, all others space.
         axes: those to filter along; all axes of space where none are given.
     """
-    reach = ceil(log(torch.finfo(volume.dtype).eps / 16) / log(-POLE))
+    reach = reach_of(volume.dtype)
     for axis in range(1, volume.ndim) if axes is None else axes:
         if volume.shape[axis] > 1:
             volume = along_axis(volume, axis, partial(_inverse_entries, volume.shape[axis]), reach)
     return volume
+
+
+def reach_of(dtype: torch.dtype) -> int:
+    """Voxels beyond which the prefilter's response is lost in the rounding of `dtype`."""
+    return ceil(log(torch.finfo(dtype).eps / 16) / log(-POLE))
 
 
 def _inverse_entries(n: int, i: Tensor, j: Tensor) -> Tensor:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from itertools import product
-from math import prod
+from math import nextafter, prod
 
 import torch
 from torch import Tensor
 
+from medreg.sample.gathering import corner_shifts, joins
 from medreg.sample.interpolation import Linear, Nearest
 from medreg.sample.sharing import shared
 
@@ -34,15 +35,15 @@ class Lattice:
 
     Attributes:
         matrix: (D, D+1) float64, rows x, y(, z): from voxel indices of the result to those of the image.
-        starts: D tensors (z, y) or (y,), places of the first voxels of the lines along x.
-        along: D tensors (W,), places of a line's voxels relative to its first.
-        first: (z, y) or (y,) int64, of each line the first voxel inside the image.
+        starts: (D, z, y, 1) or (D, y, 1), places of the first voxels of the lines along x.
+        along: (D, 1, 1, W) or (D, 1, W), places of a line's voxels relative to its first.
+        first: (z, y, 1) or (y, 1) int64, of each line the first voxel inside the image.
         last: the same, the one after the last.
     """
 
     matrix: list[list[float]]
-    starts: Sequence[Tensor]
-    along: Sequence[Tensor]
+    starts: Tensor
+    along: Tensor
     first: Tensor
     last: Tensor
 
@@ -56,7 +57,11 @@ class Lattice:
         first, last = _interval(starts, along, size)
         lines = shape[:-1]
         return Lattice(
-            matrix[:d].tolist(), starts.view(d, *lines).unbind(0), along.unbind(0), first.view(lines), last.view(lines)
+            matrix[:d].tolist(),
+            starts.view(d, *lines, 1),
+            along.view(d, *[1] * len(lines), -1),
+            first.view(*lines, 1),
+            last.view(*lines, 1),
         )
 
     def span(self, box: Sequence[slice]) -> list[tuple[float, float]]:
@@ -66,6 +71,12 @@ class Lattice:
             ends = [sorted((m * b.start, m * (b.stop - 1))) for m, b in zip(row, box, strict=True)]
             spans.append((offset + sum(e[0] for e in ends), offset + sum(e[1] for e in ends)))
         return spans
+
+    def beyond(self, place: tuple[slice, ...]) -> Tensor:
+        """Which points of a box (slices z, y, x) are outside the image."""
+        *lines, along = place
+        column = torch.arange(along.start, along.stop)
+        return (column < self.first[tuple(lines)]).logical_or_(column >= self.last[tuple(lines)])
 
 
 def by_tiles(volume: Tensor, matrix: Tensor, interpolation: Linear | Nearest, fill: Tensor, out: Tensor) -> None:
@@ -88,19 +99,34 @@ def by_tiles(volume: Tensor, matrix: Tensor, interpolation: Linear | Nearest, fi
     shared(partial(_tiles, volume.contiguous(), lattice, interpolation, fill.tolist(), out), parts, volume)
 
 
-class _Desk:
-    """Tensors that a thread's tiles use one after the other.
+class _Room:
+    """Tensors that a thread's tiles of one shape use one after the other, and the views of them that all of them need.
 
-    New ones for each tile would be new pages of memory each time, which cost as much as all of the arithmetic.
+    New ones for each tile would be new pages of memory each time, which cost as much as all of the arithmetic; and
+    while Python makes views, the other threads' Python waits.
     """
 
-    def __init__(self, dimension: int, dtype: torch.dtype, most: int) -> None:
-        """Room for tiles of up to `most` points."""
-        self.place, self.spare = torch.empty(2, most, dtype=torch.float64).unbind(0)
-        self.low, self.sum = torch.empty(2, most, dtype=torch.int32).unbind(0)
-        self.base = torch.empty(most, dtype=torch.int64)
-        self.fractions = torch.empty(dimension, most, dtype=dtype).unbind(0)
-        self.values = torch.empty(dimension + 1, most, dtype=dtype).unbind(0)
+    def __init__(
+        self, extents: Sequence[int], shape: Sequence[int], interpolation: Linear | Nearest, dtype: torch.dtype
+    ) -> None:
+        """Room for a tile of `extents` (z, y, x) or (y, x) of values of `dtype`, in a volume of `shape`."""
+        d, points = len(shape), prod(extents)
+        linear = isinstance(interpolation, Linear)
+        whole = torch.int32 if prod(shape) < 2**31 else torch.int64
+        self.size = tuple(reversed(shape))
+        self.steps = [prod(self.size[:k]) for k in range(d)]
+        steps = [step if n > 1 else 0 for step, n in zip(self.steps, self.size, strict=True)]
+        self.shifts = corner_shifts(steps if linear else [], whole)
+        self.places = torch.empty(d, points, dtype=torch.float64)
+        self.lattice = self.places.view(d, *extents)
+        # just short of the last voxel, so that the pair around it is in the volume, and its fraction rounds to 1
+        self.last = [nextafter(n - 1, 0.0) if linear else float(n - 1) for n in self.size]
+        self.lows = torch.empty(d, points, dtype=whole)
+        self.taps = torch.empty(len(self.shifts), points, dtype=whole)
+        self.fractions = torch.empty(d if linear else 0, points, dtype=dtype)
+        self.voxels = torch.empty(len(self.shifts) * points, dtype=dtype)
+        self.joins = joins(self.voxels, self.fractions.unbind(0))
+        self.values = self.voxels[:points].view(*extents)
 
 
 def _tiles(
@@ -112,10 +138,19 @@ def _tiles(
     boxes: Sequence[Sequence[slice]],
 ) -> None:
     """A share of the tiles."""
-    most = max(prod(b.stop - b.start for b in box) for box in boxes)
-    desk = _Desk(volume.ndim - 1, out.dtype, most)
+    size = volume.shape[:0:-1]
+    rooms: dict[tuple[int, ...], _Room] = {}
     for box in boxes:
-        _tile(desk, volume, lattice, interpolation, fill, out, box)
+        place = tuple(reversed(box))
+        lies = _lies(lattice.span(box), size)
+        if lies is _Lies.OUTSIDE:
+            for channel, value in zip(out, fill, strict=True):
+                channel[place].fill_(value)
+            continue
+        extents = tuple(b.stop - b.start for b in place)
+        if extents not in rooms:
+            rooms[extents] = _Room(extents, volume.shape[1:], interpolation, out.dtype)
+        _tile(rooms[extents], volume, lattice, interpolation, lies, fill, out, place)
 
 
 class _Lies(Enum):
@@ -135,79 +170,54 @@ def _lies(span: Sequence[tuple[float, float]], size: Sequence[int]) -> _Lies:
 
 
 def _tile(
-    desk: _Desk,
+    room: _Room,
     volume: Tensor,
     lattice: Lattice,
     interpolation: Linear | Nearest,
+    lies: _Lies,
     fill: Sequence[float],
     out: Tensor,
-    box: Sequence[slice],
+    place: tuple[slice, ...],
 ) -> None:
-    """Write one tile (slices x, y, z)."""
-    lies = _lies(lattice.span(box), volume.shape[:0:-1])
-    targets = [channel[tuple(reversed(box))] for channel in out]
-    if lies is _Lies.OUTSIDE:
-        for target, value in zip(targets, fill, strict=True):
-            target.fill_(value)
-        return
-    base, fractions = _placed(desk, volume.shape[1:], lattice, interpolation, lies, box)
-    n, size = len(base), volume.shape[:0:-1]
-    steps = [prod(size[:k]) if size[k] > 1 else 0 for k in range(len(size))]
+    """Write one tile (slices z, y, x), of which all or a part is inside."""
+    _find(room, lattice, interpolation, lies, place)
+    taps = room.taps.view(-1)
     if lies is _Lies.PARTLY:
-        lines, column = tuple(reversed(box[1:])), torch.arange(box[0].start, box[0].stop)
-        beyond = (column < lattice.first[lines][..., None]).logical_or_(column >= lattice.last[lines][..., None])
-    for channel, target, value in zip(volume, targets, fill, strict=True):
-        rooms = [room[:n] for room in desk.values]
-        values = _multilinear(channel.view(-1), base, steps[: len(fractions)], fractions, rooms).view(target.shape)
-        target.copy_(values.masked_fill_(beyond, value) if lies is _Lies.PARTLY else values)
+        beyond = lattice.beyond(place)
+    for channel, target, value in zip(volume, out, fill, strict=True):
+        if channel.dtype == out.dtype:
+            torch.index_select(channel.view(-1), 0, taps, out=room.voxels)
+        else:
+            room.voxels.copy_(channel.view(-1).index_select(0, taps))
+        for low, high, fraction in room.joins:
+            low.lerp_(high, fraction)
+        if lies is _Lies.PARTLY:
+            room.values.masked_fill_(beyond, value)
+        target[place] = room.values
 
 
-def _placed(
-    desk: _Desk,
-    shape: Sequence[int],
-    lattice: Lattice,
-    interpolation: Linear | Nearest,
-    lies: _Lies,
-    box: Sequence[slice],
-) -> tuple[Tensor, list[Tensor]]:
-    """Of a tile's points the first tap (N,), and the fractions (N,) along x, y(, z), by the arithmetic of the sampler.
+def _find(
+    room: _Room, lattice: Lattice, interpolation: Linear | Nearest, lies: _Lies, place: tuple[slice, ...]
+) -> None:
+    """Set a tile's taps and fractions in its room, by the arithmetic of the sampler.
 
-    Points that are not inside take some voxel. `Nearest` has no fractions.
+    Points that are not inside take some voxel. `Nearest` has one tap and no fractions.
     """
-    lines, extents = tuple(reversed(box[1:])), [b.stop - b.start for b in reversed(box)]
-    points = prod(extents)
-    place, spare, low, total, base = (t[:points] for t in (desk.place, desk.spare, desk.low, desk.sum, desk.base))
-    fractions, step = [], 1
-    for k, n in enumerate(reversed(shape)):
-        torch.add(lattice.starts[k][lines][..., None], lattice.along[k][box[0]], out=place.view(extents))
-        if isinstance(interpolation, Nearest):
-            low.copy_(place.add_(0.5).clamp_(0, n - 1))
-        else:
-            low.copy_(place if lies is _Lies.INSIDE else torch.clamp(place, 0, max(n - 2, 0), out=spare))
-            if lies is _Lies.INSIDE:
-                place.frac_()
-            else:
-                place.sub_(spare.copy_(low)).clamp_(0, min(n - 1, 1))
-            fractions.append(desk.fractions[k][:points].copy_(place))
-        if prod(shape) >= 2**31:
-            base.copy_(low) if k == 0 else base.add_(low, alpha=step)
-        else:
-            total.copy_(low) if k == 0 else total.add_(low, alpha=step)
-        step *= n
-    return (base if prod(shape) >= 2**31 else base.copy_(total)), fractions
-
-
-def _multilinear(
-    flat: Tensor, base: Tensor, steps: Sequence[int], fractions: Sequence[Tensor], rooms: Sequence[Tensor]
-) -> Tensor:
-    """The weighted mean of the 2^D voxels from `base` on, x joined first; in the first of D + 1 rooms (N,)."""
-    if not steps:
-        if flat.dtype == rooms[0].dtype:
-            return torch.index_select(flat, 0, base, out=rooms[0])
-        return rooms[0].copy_(flat.index_select(0, base))
-    low = _multilinear(flat, base, steps[:-1], fractions, rooms)
-    high = _multilinear(flat[steps[-1] :], base, steps[:-1], fractions, rooms[1:])
-    return low.lerp_(high, fractions[len(steps) - 1])
+    places, lows = room.places, room.lows
+    lines = (slice(None), *place[:-1])
+    torch.add(lattice.starts[lines], lattice.along[..., place[-1]], out=room.lattice)
+    if isinstance(interpolation, Nearest):
+        places.add_(0.5)
+    if lies is _Lies.PARTLY:
+        for x, last in zip(places, room.last, strict=True):
+            x.clamp_(0, last)
+    lows.copy_(places)
+    if isinstance(interpolation, Linear):
+        room.fractions.copy_(places.frac_())
+    base, *others = lows
+    for low, step in zip(others, room.steps[1:], strict=True):
+        base.add_(low, alpha=step)
+    torch.add(base, room.shifts, out=room.taps)
 
 
 def _interval(starts: Tensor, along: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:

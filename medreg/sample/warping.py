@@ -33,6 +33,7 @@ from medreg.sample.interpolation import (
     inside_buffer,
     working_dtype,
 )
+from medreg.sample.kernels import PiecewisePolynomial
 from medreg.sample.planes import Turn, by_planes
 from medreg.sample.sharing import points_at_once, shared
 from medreg.sample.tiles import by_tiles
@@ -99,7 +100,8 @@ def by_points(
 ) -> Tensor:
     """`warp` of one volume in the most general way: every point sampled for itself."""
     sampler = Sampler(volume, interpolation, outside)
-    involved = [t for t in (volume, matrix, getattr(outside, "value", None)) if isinstance(t, Tensor)]
+    settings = (getattr(outside, "value", None), getattr(interpolation, "coefficients", None))
+    involved = [t for t in (volume, matrix, *settings) if isinstance(t, Tensor)]
     chunks = list(mapped_rows(matrix.to(volume.device), shape, points_at_once(prod(shape), *involved)))
     parts = shared(lambda chunk: sampler.at_axes(chunk()), chunks, *involved)
     return torch.cat(parts, 1).view(-1, *shape)
@@ -171,6 +173,8 @@ def _shortcut(
     volume: Tensor, matrix: Tensor, shape: Sequence[int], interpolation: Interpolation, outside: Outside
 ) -> Tensor | None:
     """The result by a shortcut; None where there is none."""
+    if not isinstance(outside, Fill | Edge) or isinstance(interpolation, PiecewisePolynomial):
+        return None
     d = len(shape)
     matrix = matrix.cpu().double()
     if matrix[d].tolist() != [0.0] * d + [1.0] or not bool(matrix.isfinite().all()):
@@ -208,7 +212,7 @@ def _axis_by_axis(
     matrix: Tensor,
     shape: Sequence[int],
     interpolation: Interpolation,
-    outside: Outside,
+    outside: Fill | Edge,
     dtype: torch.dtype,
 ) -> Tensor:
     places, box = [], []
@@ -236,13 +240,15 @@ def _plane_by_plane(
 ) -> Tensor:
     (alone,) = apart.alone
     u, v = (k for k in range(3) if k != alone)
-    out = _filled(volume, shape, outside, dtype)
+    out = torch.empty(len(volume), *shape, dtype=dtype)
+    fill = _per_channel(outside, out)
     along = apart.matrix[alone, 3] + apart.matrix[alone, alone] * torch.arange(shape[2 - alone], dtype=torch.float64)
     inside = inside_buffer([along], [volume.shape[3 - alone]]).nonzero().flatten()
-    if not len(inside):
-        return out
-    box = out.narrow(3 - alone, int(inside[0]), len(inside))
-    planes = one_axis(volume, 3 - alone, along[inside], interpolation, dtype)
-    turn = Turn(3 - alone, apart.matrix[[u, v]][:, [u, v, 3]], (shape[2 - v], shape[2 - u]))
-    by_planes(planes, turn, interpolation, box)
+    start, count = (int(inside[0]), len(inside)) if len(inside) else (0, 0)
+    for first, length in ((0, start), (start + count, len(along) - start - count)):
+        out.narrow(3 - alone, first, length).copy_(fill.view(-1, 1, 1, 1))
+    if count:
+        planes = one_axis(volume, 3 - alone, along[inside], interpolation, dtype)
+        turn = Turn(3 - alone, apart.matrix[[u, v]][:, [u, v, 3]], (shape[2 - v], shape[2 - u]))
+        by_planes(planes, turn, interpolation, fill, out.narrow(3 - alone, start, count))
     return out

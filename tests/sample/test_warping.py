@@ -8,7 +8,7 @@ import torch
 
 from medreg.errors import ImageError, TransformError
 from medreg.geometry.affine import rotation_exp
-from medreg.sample import CubicBSpline, Edge, Fill, Linear, Nearest, WindowedSinc, tiles, warp
+from medreg.sample import CubicBSpline, Edge, Fill, Linear, Nearest, WindowedSinc, planes, tiles, warp
 from medreg.sample.warping import by_points
 
 KERNELS = [Nearest(), Linear(), CubicBSpline(), WindowedSinc(2)]
@@ -120,6 +120,36 @@ def test_tiles_of_any_size_change_no_bit(dimension, monkeypatch):
     for wanted, kernel in zip(whole, (Nearest(), Linear()), strict=True):
         assert torch.equal(warp(volume, matrix, SHAPE[dimension], kernel), wanted)
         assert torch.equal(by_points(volume, matrix, SHAPE[dimension], kernel, Fill(0.0)), wanted)
+
+
+@pytest.mark.parametrize("alone", range(3))
+def test_planes_in_steps_of_any_size_change_no_bit(alone, monkeypatch):
+    volume = torch.rand(2, *SHAPE[3])
+    matrix = about_middle(maps(3)[f"plane {alone}"], SHAPE[3], (17, 22, 21))
+    whole = [warp(volume, matrix, (17, 22, 21), k, Fill(2.0)) for k in (Nearest(), Linear())]
+    for points, values, parts in ((1, 1, 1), (50, 100, 3), (10_000, 300, 100)):
+        monkeypatch.setattr(planes, "POINTS", points)
+        monkeypatch.setattr(planes, "VALUES", values)
+        monkeypatch.setattr(planes, "PARTS", parts)
+        for wanted, kernel in zip(whole, (Nearest(), Linear()), strict=True):
+            assert torch.equal(warp(volume, matrix, (17, 22, 21), kernel, Fill(2.0)), wanted)
+            assert (by_points(volume, matrix, (17, 22, 21), kernel, Fill(2.0)) - wanted).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("way", ["plane 0", "plane 1", "plane 2", "tiles"])
+def test_an_infinite_fill_value_stays_outside(way):
+    volume = torch.rand(1, *SHAPE[3])
+    matrix = about_middle(maps(3)[way], SHAPE[3], (17, 22, 21))
+    zero, endless = (warp(volume + 1, matrix, (17, 22, 21), Linear(), Fill(value)) for value in (0.0, torch.inf))
+    assert torch.equal(endless, torch.where(zero == 0, torch.inf, zero))
+
+
+def test_a_turn_that_leaves_nothing_inside_is_all_fill():
+    for k in range(3):
+        matrix = about_middle(maps(3)[f"plane {k}"], SHAPE[3], SHAPE[3])
+        matrix[(k + 1) % 3, 3] += 100.0
+        for interpolation in KERNELS:
+            assert (warp(torch.rand(1, *SHAPE[3]), matrix, SHAPE[3], interpolation, Fill(8.0)) == 8).all()
 
 
 def test_far_and_degenerate_maps_are_outside_or_constant():
