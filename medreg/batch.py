@@ -42,16 +42,25 @@ class MedImageBatch:
     metadata: tuple[Mapping[str, Any], ...]
 
     def __post_init__(self) -> None:
+        if getattr(self.data, "ndim", None) not in (4, 5):
+            raise ImageError(
+                f"data: a batch is a tensor (B, C, z, y, x), or (B, C, y, x) in 2D, got {_kind(self.data)}"
+            )
+        for name, several in (("grids", self.grids), ("leadings", self.leadings), ("metadata", self.metadata)):
+            if not isinstance(several, tuple):
+                raise ImageError(f"{name}: a batch takes a tuple of one for each item, got {_kind(several)}")
         counts = {len(self.data), len(self.grids), len(self.leadings), len(self.metadata)}
         if len(counts) != 1 or not self.grids:
             raise ImageError(
-                f"a batch holds as many tensors as grids, kinds and metadata, and one or more; got {len(self.data)}, "
-                f"{len(self.grids)}, {len(self.leadings)} and {len(self.metadata)}"
+                "data, grids, leadings, metadata: a batch holds as many tensors as grids, kinds and metadata, "
+                f"got {len(self.data)}, {len(self.grids)}, {len(self.leadings)} and {len(self.metadata)}"
             )
         for number, grid in enumerate(self.grids):
+            if not isinstance(grid, Grid):
+                raise ImageError(f"grids: item {number} of the batch lies on a Grid, got {_kind(grid)}")
             if tuple(self.data.shape[2:]) != grid.shape:
                 raise ImageError(
-                    f"item {number} of the batch: the tensor {tuple(self.data.shape)} does not fill its grid of "
+                    f"data: item {number} of the batch: the tensor {tuple(self.data.shape)} does not fill its grid of "
                     f"{grid.size} (x, y, z) voxels; it runs (item, channel, {'z, ' * (grid.dimension - 2)}y, x)"
                 )
 
@@ -64,8 +73,11 @@ class MedImageBatch:
         """
         import torch
 
+        if not isinstance(images, Sequence) or not all(isinstance(image, MedImage) for image in images):
+            kinds = sorted({_kind(i) for i in images}) if isinstance(images, Sequence) else [_kind(images)]
+            raise ImageError(f"images: a batch is stacked from a list of MedImages, got {', '.join(kinds)}")
         if not images:
-            raise ImageError("a batch needs one image or more, got none")
+            raise ImageError("images: a batch needs one image or more, got none")
         first = images[0].data
         for image in images[1:]:
             got, wanted = ((tuple(t.shape), t.dtype, t.device) for t in (image.data, first))
@@ -92,7 +104,13 @@ class MedImageBatch:
         return (self[k] for k in range(len(self)))
 
     def __getitem__(self, number: int) -> MedImage:
-        """One of the images, counted from 0, or from the end if negative."""
+        """One of the images, counted from 0, or from the end if negative.
+
+        Raises:
+            ImageError: there is none of that number.
+        """
+        if not hasattr(number, "__index__") or not -len(self) <= number < len(self):
+            raise ImageError(f"number: a batch of {len(self)} has items 0 to {len(self) - 1}, asked for {number!r}")
         return MedImage.on(self.grids[number], self.data[number], self.leadings[number], self.metadata[number])
 
     @property
@@ -108,3 +126,8 @@ class MedImageBatch:
     def with_data(self, data: Tensor) -> MedImageBatch:
         """The same places and metadata with other voxels (B, C, z, y, x); the size must agree."""
         return MedImageBatch(data, self.grids, self.leadings, self.metadata)
+
+
+def _kind(value: object) -> str:
+    """What a value is, for messages."""
+    return f"{type(value).__name__}{f' {tuple(value.shape)}' if hasattr(value, 'shape') else ''}"

@@ -50,8 +50,8 @@ class Deflate:
     level: int = 1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.level <= 9:
-            raise UsageError(f"packing has levels 0 to 9, got {self.level}")
+        if not isinstance(self.level, int) or not 0 <= self.level <= 9:
+            raise UsageError(f"level: packing has levels 0 to 9, got {self.level}")
 
 
 def save_images(
@@ -73,6 +73,7 @@ def save_images(
             are, paths and descriptions among them.
 
     Raises:
+        UsageError: what is no image, packing or choice.
         WriteError: h5py is missing, a name that cannot be, metadata that cannot be kept, or a disk that refuses.
 
     Example:
@@ -237,6 +238,7 @@ class LazyImage:
 
 
 def _write(path: Path, images: Mapping[str, MedImage], packed: Deflate, identity: Identity, *, keep: bool) -> None:
+    _check_arguments(path, images, packed, identity)
     h5py = _h5py(WriteError, path)
     if not images:
         raise WriteError(f"{path}: no images to write")
@@ -256,6 +258,20 @@ def _write(path: Path, images: Mapping[str, MedImage], packed: Deflate, identity
             raise
         except (OSError, RuntimeError, ValueError, TypeError) as error:
             raise WriteError(f"{path}: cannot be written, {reason(error)}") from error
+
+
+def _check_arguments(path: Path, images: object, packed: object, identity: object) -> None:
+    if not isinstance(images, Mapping):
+        raise UsageError(
+            f"{path}: images: takes MedImages by their names, such as {{'first': image}}, got {type(images).__name__}"
+        )
+    for name, image in images.items():
+        if not isinstance(image, MedImage):
+            raise UsageError(f"{path}: images: {name!r} is to be a MedImage, got {type(image).__name__}")
+    if not isinstance(packed, Deflate):
+        raise UsageError(f"{path}: packed: takes Deflate(level), got {packed!r}")
+    if not isinstance(identity, Identity):
+        raise UsageError(f"{path}: identity: takes {' or '.join(map(str, Identity))}, got {identity!r}")
 
 
 def _add(group: Any, image: MedImage, packed: Deflate, identity: Identity, place: str) -> None:

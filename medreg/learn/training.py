@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from medreg.errors import UsageError
 from medreg.learn import measures
 from medreg.learn.measures import Row
 from medreg.learn.motions import Samples, drawn
@@ -87,7 +88,11 @@ class Training:
         )
 
     def epochs(self) -> Iterator[Epoch]:
-        """Train on, and yield each epoch when it is done, until all are."""
+        """Train on, and yield each epoch when it is done, until all are.
+
+        Raises:
+            UsageError: the network predicts what is not finite: the learning rate is too high.
+        """
         while len(self.history) < self.settings.epochs:
             yield self._epoch()
 
@@ -107,7 +112,14 @@ class Training:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         images = self.train.images[batch.to(self.train.images.device)]
-        loss = measures.squared(self.model(images), self.phantom).mean()
+        assert self.model.predictor is not None
+        motions = self.model.predictor(images)
+        if not bool(motions.detach().isfinite().all()):
+            raise UsageError(
+                f"the training has diverged in epoch {len(self.history) + 1}: the network predicts no finite motion; "
+                f"take a smaller --learning-rate than {self.settings.learning_rate:g}"
+            )
+        loss = measures.squared(self.model(images, motions), self.phantom).mean()
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from medreg.errors import UsageError
 from medreg.geometry.grid import Grid
-from medreg.nn.rotating import centre_of
-from medreg.nn.warp import Source, Warp
-from medreg.sample import Interpolation, Outside
+from medreg.nn.warp import Source, Warp, point_of
+from medreg.ops.arguments import Numbers, number, one_of
+from medreg.ops.background import Beyond
+from medreg.ops.motions import joined
+from medreg.sample import Interpolation
 from medreg.sample.interpolation import LINEAR, ZERO
-from medreg.transform.generators import about, generators
+from medreg.transform.generators import generators
 from medreg.transform.kind import Kind
 
 
@@ -26,28 +27,34 @@ class _Exponential(Warp):
     """
 
     kind: Kind
+    centre: Tensor
 
     def __init__(
         self,
         grid: Grid,
         parameters: Source = None,
-        centre: Sequence[float] | None = None,
+        centre: Numbers | None = None,
         radius: float | None = None,
         interpolation: Interpolation = LINEAR,
-        outside: Outside = ZERO,
+        outside: Beyond = ZERO,
     ) -> None:
         """See the subclasses."""
-        self.centre = centre_of(grid, centre)
-        self.radius = radius_of(grid) if radius is None else radius
-        steps = generators(self.kind, grid.dimension, self.radius)
-        super().__init__(grid, parameters, len(steps), interpolation, outside)
-        self._basis = np.stack([about(self.centre, step) for step in steps])
+        one_of(grid, Grid, "grid")
+        millimetres = radius_of(grid) if radius is None else number(radius, "radius")
+        if not millimetres > 0:
+            raise UsageError(f"radius: takes millimetres above 0, got {radius}")
+        basis = generators(self.kind, grid.dimension, millimetres)
+        super().__init__(grid, parameters, len(basis), interpolation, outside)
+        self.radius, self._basis = millimetres, basis
+        self.centre = point_of(grid, centre)
 
     def matrices(self, parameters: Tensor) -> Tensor:
         """See `Warp`."""
         basis = torch.as_tensor(self._basis).to(parameters)
-        matrices: Tensor = torch.linalg.matrix_exp(torch.einsum("...k,kij->...ij", parameters, basis))
-        return matrices
+        at_origin: Tensor = torch.linalg.matrix_exp(torch.einsum("...k,kij->...ij", parameters, basis))
+        still = torch.eye(len(self.centre)).to(parameters)
+        there, back = (joined(still, shift.to(parameters)) for shift in (self.centre, -self.centre))
+        return there @ at_origin @ back
 
 
 class Affine(_Exponential):
@@ -60,7 +67,7 @@ class Affine(_Exponential):
         parameters: a, (12,) in 3D, (6,) in 2D, or one row for each image. First the linear part, row by row, then the
             shift along x, y(, z); each in millimetres at `radius`. Zeros are the identity. Numbers or a tensor stay, an
             `nn.Parameter` is learnt, a module predicts them from the images, None means that they come with each call.
-        centre: LPS mm; None for the middle of the grid.
+        centre: LPS mm; None for the middle of the grid. A tensor gets its gradient, an `nn.Parameter` is learnt.
         radius: millimetres; None for the root mean square distance of the grid's points from its middle.
         interpolation: the kernel.
         outside: what points get that the images do not reach.

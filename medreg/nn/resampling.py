@@ -8,9 +8,10 @@ from torch import Tensor
 from medreg.errors import TransformError
 from medreg.geometry.grid import Grid
 from medreg.nn.warp import Source, Warp
-from medreg.sample import Interpolation, Outside
+from medreg.ops.arguments import Numbers, numbers, one_of
+from medreg.ops.background import Beyond
+from medreg.sample import Interpolation
 from medreg.sample.interpolation import LINEAR, ZERO
-from medreg.types import FloatArray
 
 
 class Resample(Warp):
@@ -43,15 +44,21 @@ class Resample(Warp):
         self,
         grid: Grid,
         onto: Grid,
-        through: FloatArray | Tensor | None = None,
+        through: Numbers | None = None,
         interpolation: Interpolation = LINEAR,
-        outside: Outside = ZERO,
+        outside: Beyond = ZERO,
     ) -> None:
         """See the class."""
+        one_of(grid, Grid, "grid")
+        one_of(onto, Grid, "onto")
         n = grid.dimension + 1
-        matrix = torch.eye(n, dtype=torch.float64) if through is None else torch.as_tensor(through)
+        matrix = torch.eye(n, dtype=torch.float64)
+        if through is not None:
+            matrix = through if isinstance(through, Tensor) else numbers(through, "through")
         if matrix.shape != (n, n):
-            raise TransformError(f"Resample in {n - 1}D takes a {n}x{n} matrix, got shape {tuple(matrix.shape)}")
+            raise TransformError(
+                f"through: Resample in {n - 1}D takes a {n}x{n} matrix, got shape {tuple(matrix.shape)}"
+            )
         source: Source = matrix.flatten()
         if isinstance(matrix, torch.nn.Parameter):
             source = torch.nn.Parameter(matrix.detach().flatten(), requires_grad=matrix.requires_grad)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from medreg.errors import ImageError
 from medreg.geometry.grid import Grid
+from medreg.ops.arguments import described, number, one_of
 from medreg.sample import smooth
 from medreg.sample.smoothing import TRUNCATE
 
@@ -39,17 +40,26 @@ class Smooth(nn.Module):
     def __init__(self, grid: Grid, sigma_mm: float | nn.Parameter) -> None:
         """See the class."""
         super().__init__()
+        one_of(grid, Grid, "grid")
         if isinstance(sigma_mm, nn.Parameter) and sigma_mm.numel() != 1:
-            raise ImageError(f"Smooth learns one sigma, got a parameter of {sigma_mm.numel()} elements")
-        if _number(sigma_mm) < 0:
-            raise ImageError(f"Smooth takes a sigma of 0 mm or more, got {_number(sigma_mm)}")
-        self.grid, self.sigma_mm = grid, sigma_mm
+            raise ImageError(f"sigma_mm: Smooth learns one sigma, got a parameter of {sigma_mm.numel()} elements")
+        width = number(sigma_mm, "sigma_mm", wanted="millimetres, or an nn.Parameter of one")
+        if width < 0:
+            raise ImageError(f"sigma_mm: Smooth takes a sigma of 0 mm or more, got {width}")
+        if isinstance(sigma_mm, Tensor) and sigma_mm.requires_grad and not isinstance(sigma_mm, nn.Parameter):
+            raise ImageError(
+                "sigma_mm: a width that wants a gradient is an nn.Parameter; got another tensor, or detach it"
+            )
+        self.grid, self.sigma_mm = grid, sigma_mm if isinstance(sigma_mm, nn.Parameter) else width
 
     def forward(self, images: Tensor) -> Tensor:
         """The images (N, C, z, y, x) or (N, C, y, x), smoothed; differentiable to them and to a learnt sigma."""
+        if not isinstance(images, Tensor):
+            raise ImageError(f"images: Smooth takes a tensor (N, C, ...), got {described(images)}")
         if images.ndim != self.grid.dimension + 2 or images.shape[2:] != self.grid.shape:
             raise ImageError(
-                f"Smooth was made for images (N, C, {', '.join(map(str, self.grid.shape))}), got {tuple(images.shape)}"
+                f"images: Smooth was made for images (N, C, {', '.join(map(str, self.grid.shape))}), "
+                f"got {tuple(images.shape)}"
             )
         flat = images.flatten(0, 1)
         if isinstance(self.sigma_mm, nn.Parameter):

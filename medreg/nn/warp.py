@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from medreg.errors import ImageError, TransformError
 from medreg.geometry.grid import Grid
+from medreg.ops.arguments import Numbers, described, numbers, one_of
+from medreg.ops.background import Beyond, resolved
+from medreg.ops.batching import of_item
 from medreg.sample import Fill, Interpolation, Outside
 from medreg.sample.warping import warp
 
@@ -30,18 +33,22 @@ class Warp(nn.Module, ABC):
         parameters: (P,) for all images or (N, P), one row for each; see `Source`.
         count: P.
         interpolation: the kernel.
-        outside: what points get that the images do not reach.
+        outside: what points get that the images do not reach: `Fill`, `Edge` or `Background`, as in `medreg.ops`. An
+            `nn.Parameter` in `Fill` is learnt, and `Fill(each(values))` has one value for each image of the batch.
         onto: where the voxels of the result lie; None for `grid`.
 
     Attributes:
+        fill: the `nn.Parameter` in `outside`, or None.
         values: the tensor or `nn.Parameter`; a buffer or a parameter of the module. None if another gives them.
         predictor: the module that predicts the parameters, or None.
 
     Raises:
         TransformError: parameters of another shape.
+        UsageError: what is no grid, kernel or policy, or parameters that are no numbers.
     """
 
     values: Tensor | None
+    fill: nn.Parameter | None
 
     def __init__(
         self,
@@ -49,15 +56,21 @@ class Warp(nn.Module, ABC):
         parameters: Source,
         count: int,
         interpolation: Interpolation,
-        outside: Outside,
+        outside: Beyond,
         onto: Grid | None = None,
     ) -> None:
         """See the class."""
         super().__init__()
+        one_of(grid, Grid, "grid")
+        one_of(onto, Grid | None, "onto")
+        one_of(interpolation, Interpolation, "interpolation")
+        one_of(outside, Beyond, "outside")
         self.grid, self.onto = grid, onto or grid
         self.count, self.interpolation, self.outside = count, interpolation, outside
         if self.onto.dimension != grid.dimension:
             raise TransformError(f"images of {grid.dimension} axes cannot lie on a grid of {self.onto.dimension}")
+        value = outside.value if isinstance(outside, Fill) else None
+        self.register_parameter("fill", value if isinstance(value, nn.Parameter) else None)
         self.predictor = parameters if isinstance(parameters, nn.Module) else None
         own = None if parameters is None or isinstance(parameters, nn.Module) else self._checked(_tensor_of(parameters))
         if isinstance(own, nn.Parameter):
@@ -83,9 +96,11 @@ class Warp(nn.Module, ABC):
             ImageError: images that do not lie on the grid.
             TransformError: no parameters, or some of another shape.
         """
+        if not isinstance(images, Tensor):
+            raise ImageError(f"images: {type(self).__name__} takes a tensor (N, C, ...), got {described(images)}")
         if images.ndim != self.grid.dimension + 2 or images.shape[2:] != self.grid.shape:
             raise ImageError(
-                f"{type(self).__name__} was made for images (N, C, {', '.join(map(str, self.grid.shape))}), "
+                f"images: {type(self).__name__} was made for images (N, C, {', '.join(map(str, self.grid.shape))}), "
                 f"got {tuple(images.shape)}; make it with the grid of these images"
             )
         values = self._checked(self._given(images) if parameters is None else parameters)
@@ -114,7 +129,16 @@ class Warp(nn.Module, ABC):
             )
         return self.values
 
+    def policies(self, images: Tensor) -> list[Outside]:
+        """What points outside each of the images get."""
+        outside = self.outside if self.fill is None else Fill(self.fill)
+        count = len(images)
+        return [resolved(of_item(outside, k, count), image, self.interpolation) for k, image in enumerate(images)]
+
     def _checked(self, values: Tensor) -> Tensor:
+        if not isinstance(values, Tensor) or not bool(values.detach().isfinite().all()):
+            given = values.tolist() if isinstance(values, Tensor) else described(values)
+            raise TransformError(f"parameters: {type(self).__name__} takes a tensor of finite numbers, got {given}")
         if values.ndim not in (1, 2) or values.shape[-1] != self.count or not values.is_floating_point():
             raise TransformError(
                 f"{type(self).__name__} in {self.grid.dimension}D takes {self.count} floating-point parameters, "
@@ -123,32 +147,36 @@ class Warp(nn.Module, ABC):
         return values
 
 
-def about(centre: Sequence[float], linear: Tensor) -> Tensor:
-    """Homogeneous (..., D+1, D+1): x -> linear (x - centre) + centre, of `linear` (..., D, D)."""
-    d = len(centre)
-    c = torch.tensor(centre, dtype=linear.dtype, device=linear.device)
-    top = torch.cat([linear, (c - linear @ c)[..., None]], -1)
-    bottom = torch.eye(d + 1, dtype=linear.dtype, device=linear.device)[d:].expand(*linear.shape[:-2], 1, d + 1)
-    return torch.cat([top, bottom], -2)
-
-
 def precision(device: torch.device) -> torch.dtype:
     """What coordinates are computed in: float64, but on Apple's GPUs, which have none."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
+def point_of(grid: Grid, centre: Numbers | None) -> Tensor:
+    """The point that was given, or the middle of the grid: (D,), as it was given where it is a tensor.
+
+    Raises:
+        TransformError: another number of coordinates.
+        UsageError: what is no numbers.
+    """
+    point = numbers(grid.centre if centre is None else centre, "centre")
+    if point.shape != (grid.dimension,):
+        raise TransformError(f"a centre in {grid.dimension}D has {grid.dimension} coordinates, got {point.tolist()}")
+    return centre if isinstance(centre, Tensor) else point
+
+
 def _tensor_of(parameters: float | Sequence[float] | Tensor) -> Tensor:
     if isinstance(parameters, Tensor):
         return parameters
-    values = [parameters] if isinstance(parameters, int | float) else list(parameters)
-    return torch.tensor(values, dtype=torch.get_default_dtype())
+    return numbers(parameters, "parameters").to(torch.get_default_dtype()).reshape(-1)
 
 
-def _repeated(outside: Outside, count: int) -> Outside:
-    """A fill value for each channel, again for each of the images whose channels follow each other."""
-    if isinstance(outside, Fill) and isinstance(outside.value, Tensor) and outside.value.ndim == 2:
-        return Fill(outside.value.repeat(count, 1))
-    return outside
+def _together(policies: Sequence[Outside], channels: int) -> Outside:
+    """One policy for the channels of all images, which follow each other."""
+    values = [policy.value for policy in policies if isinstance(policy, Fill)]
+    if len(values) < len(policies) or not any(isinstance(value, Tensor) or value != values[0] for value in values):
+        return policies[0]  # the same for all
+    return Fill(torch.cat([torch.as_tensor(value).reshape(-1, 1).expand(channels, 1) for value in values]))
 
 
 def _warped(images: Tensor, matrices: Tensor, module: Warp) -> Tensor:
@@ -159,7 +187,9 @@ def _warped(images: Tensor, matrices: Tensor, module: Warp) -> Tensor:
 
     index = tensor(module.grid.inverse_affine.copy()) @ matrices @ tensor(module.onto.affine.copy())
     shape = module.onto.shape
+    policies = module.policies(images)
     if index.ndim == 2:  # items count as channels: the places are worked out once
-        flat = warp(images.flatten(0, 1), index, shape, module.interpolation, _repeated(module.outside, len(images)))
+        flat = warp(images.flatten(0, 1), index, shape, module.interpolation, _together(policies, images.shape[1]))
         return flat.view(*images.shape[:2], *shape)
-    return warp(images, index, shape, module.interpolation, module.outside)
+    items = zip(images, index, policies, strict=True)
+    return torch.stack([warp(image, one, shape, module.interpolation, policy) for image, one, policy in items])

@@ -1,7 +1,14 @@
-"""Operations on images: pure functions on a `MedImage` or a `MedImageBatch`, with gradients to all that they take."""
+"""Operations on images: pure functions on a `MedImage`, a `MedImageBatch` or a tensor, with gradients to all they take.
+
+A batch gives exactly the loop over its items; `each` marks parameters of which every item has its own. Spatial
+operations take a tensor (C, z, y, x), or (C, y, x) in 2D, as an image of spacing 1 along the world's axes with its
+first voxel at the origin, and (N, C, z, y, x) as a batch of such; what comes out is a tensor. For other places of
+tensors there are `placement` and `warp_in_world`.
+"""
 
 # where voxels lie: rotate, scale, resample, reorient, crop
-from medreg.ops.background import Background, Beyond
+from medreg.ops.arguments import Numbers
+from medreg.ops.background import Background, Between, Beyond
 from medreg.ops.batching import each
 from medreg.ops.cropping import crop, crop_or_pad, pad
 from medreg.ops.enlarging import scale
@@ -32,10 +39,11 @@ from medreg.ops.intensity import (
     window,
     z_score,
 )
+from medreg.ops.label_likeness import looks_like_labels
 from medreg.ops.label_maps import centroids, centroids_on, found_labels, maximum_radii, maximum_radii_on, one_hot
 from medreg.ops.mask_points import balls, masks_from_points, points_from_masks, points_on
 from medreg.ops.mask_statistics import MaskStatistics, bias_free_statistics
-from medreg.ops.motions import Numbers, Order, rotation, scaling, shearing, translation
+from medreg.ops.motions import Order, rotation, scaling, shearing, translation, turns
 from medreg.ops.orienting import flip, permute, reorient
 from medreg.ops.placing import placement, warp_in_world
 from medreg.ops.resampling_to import Antialias, resample_onto, resample_to_spacing, resize
@@ -46,6 +54,7 @@ __all__ = [
     "Antialias",
     "Axes",
     "Background",
+    "Between",
     "Beyond",
     "DECILES",
     "EveryValue",
@@ -78,6 +87,7 @@ __all__ = [
     "flip",
     "found_labels",
     "histogram_match",
+    "looks_like_labels",
     "masks_from_points",
     "maximum_radii",
     "maximum_radii_on",
@@ -103,6 +113,7 @@ __all__ = [
     "shearing",
     "translate",
     "translation",
+    "turns",
     "warp_in_world",
     "window",
     "z_score",

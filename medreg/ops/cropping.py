@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
 from medreg.errors import ImageError
 from medreg.geometry.grid import Grid
 from medreg.image import MedImage
+from medreg.ops.arguments import Whole, whole_numbers
 from medreg.ops.background import Beyond, resolved
 from medreg.ops.batching import for_batches
 from medreg.ops.placing import ZERO
+from medreg.ops.room import check_room
 from medreg.sample import Nearest, warp
+
+NEAREST = Nearest()
 
 
 @for_batches
-def crop(image: MedImage, start: Sequence[int], size: Sequence[int]) -> MedImage:
+def crop(image: MedImage, start: Whole, size: Whole) -> MedImage:
     """The box of `size` voxels that begins at voxel `start`, both x, y(, z).
 
     Raises:
@@ -28,17 +30,17 @@ def crop(image: MedImage, start: Sequence[int], size: Sequence[int]) -> MedImage
         >>> cropped.data.tolist(), cropped.origin
         ([[[5, 6]]], (2.0, 2.0))
     """
-    first, extent = _whole(image, start, "a start"), _whole(image, size, "a size")
+    first, extent = _whole(image, start, "start"), _whole(image, size, "size")
     if not all(a >= 0 and n >= 1 and a + n <= m for a, n, m in zip(first, extent, image.size, strict=True)):
         raise ImageError(
-            f"{image.name}: the box from {first} of {extent} voxels is not inside {image.size} (x, y, z); "
-            "use crop_or_pad to go beyond"
+            f"{image.name}: start, size: the box from {first} of {extent} voxels is not inside {image.size} (x, y, z); "
+            "use crop_or_pad (on the command line: medreg pad --size) to go beyond"
         )
     return _boxed(image, first, extent, ZERO)
 
 
 @for_batches
-def pad(image: MedImage, before: Sequence[int], after: Sequence[int], outside: Beyond = ZERO) -> MedImage:
+def pad(image: MedImage, before: Whole, after: Whole, outside: Beyond = ZERO) -> MedImage:
     """`image` with more voxels at both ends of its axes.
 
     Args:
@@ -50,15 +52,17 @@ def pad(image: MedImage, before: Sequence[int], after: Sequence[int], outside: B
     Raises:
         ImageError: for negative numbers, or not as many as axes, or a fill value that the voxels cannot hold.
     """
-    low, high = _whole(image, before, "padding"), _whole(image, after, "padding")
+    low, high = _whole(image, before, "before"), _whole(image, after, "after")
     if min(*low, *high) < 0:
-        raise ImageError(f"{image.name}: padding is 0 or more voxels, got {low} and {high}; use crop to take away")
+        raise ImageError(
+            f"{image.name}: before, after: padding is 0 or more voxels, got {low} and {high}; use crop to take away"
+        )
     size = [a + n + b for a, n, b in zip(low, image.size, high, strict=True)]
-    return _boxed(image, [-a for a in low], size, outside)
+    return _boxed(image, [-a for a in low], size, outside, f"before {tuple(low)} and after {tuple(high)}")
 
 
 @for_batches
-def crop_or_pad(image: MedImage, size: Sequence[int], outside: Beyond = ZERO) -> MedImage:
+def crop_or_pad(image: MedImage, size: Whole, outside: Beyond = ZERO) -> MedImage:
     """`image` with `size` voxels along x, y(, z), about its middle.
 
     Of an odd number of voxels to take away or to add, the smaller half is at the low end: floor(difference / 2).
@@ -66,25 +70,25 @@ def crop_or_pad(image: MedImage, size: Sequence[int], outside: Beyond = ZERO) ->
     Raises:
         ImageError: for sizes below 1, or not as many as axes.
     """
-    wanted = _whole(image, size, "a size")
+    wanted = _whole(image, size, "size")
     if min(wanted) < 1:
-        raise ImageError(f"{image.name}: a size is 1 voxel or more along every axis, got {wanted}")
+        raise ImageError(f"{image.name}: size: is 1 voxel or more along every axis, got {wanted}")
     start = [(n - m) // 2 if n >= m else -((m - n) // 2) for n, m in zip(image.size, wanted, strict=True)]
     return _boxed(image, start, wanted, outside)
 
 
-def _whole(image: MedImage, values: Sequence[int], what: str) -> list[int]:
-    if len(values) != image.dimension or any(int(v) != v for v in values):
-        raise ImageError(f"{image.name}: {what} in {image.dimension}D is {image.dimension} whole numbers, got {values}")
-    return [int(v) for v in values]
+def _whole(image: MedImage, values: Whole, name: str) -> list[int]:
+    return whole_numbers(values, name, image.dimension, of=f"{image.name}: ")
 
 
-def _boxed(image: MedImage, start: Sequence[int], size: Sequence[int], outside: Beyond) -> MedImage:
+def _boxed(image: MedImage, start: list[int], size: list[int], outside: Beyond, cause: str = "size") -> MedImage:
     """The box of voxels that begins at `start`, which may be outside."""
+    policy = resolved(outside, image.data, NEAREST)
+    check_room(image.data, size[::-1], image.name, cause, keeps_dtype=True)
     d = image.dimension
     matrix = torch.eye(d + 1, dtype=torch.float64)
     matrix[:d, d] = torch.tensor(start, dtype=torch.float64)
-    data = warp(image.data, matrix, tuple(reversed(size)), Nearest(), resolved(outside, image.data))
+    data = warp(image.data, matrix, tuple(reversed(size)), NEAREST, policy)
     origin = tuple(image.grid.to_world([start])[0].tolist())
     grid = Grid(tuple(size), image.spacing, origin, image.direction)
     return MedImage.on(grid, data, image.leading, image.metadata)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from medreg.image import MedImage
-from medreg.ops.background import Beyond
+from medreg.ops.arguments import Numbers
+from medreg.ops.background import Between, Beyond
 from medreg.ops.batching import for_batches
 from medreg.ops.frames import KEEP, Axes, Frame, frame_grid, placed_motion
-from medreg.ops.motions import Numbers, scaling
+from medreg.ops.motions import scaling
 from medreg.ops.placing import LINEAR, ZERO, moved_onto
-from medreg.sample import Interpolation
 
 
 @for_batches
@@ -18,7 +18,7 @@ def scale(
     centre: Numbers | None = None,
     axes: Axes = Axes.WORLD,
     frame: Frame = KEEP,
-    interpolation: Interpolation = LINEAR,
+    interpolation: Between = LINEAR,
     outside: Beyond = ZERO,
 ) -> MedImage:
     """The content of `image` made larger about a point: what was at p is then at c + diag(factors) (p - c).
@@ -36,7 +36,7 @@ def scale(
         outside: what voxels get that come from outside the image.
 
     Raises:
-        TransformError: for a number of factors that is not the image's.
+        TransformError: for a number of factors that is not the image's, or a factor of 0.
     """
     linear = scaling(factors, image.dimension)[:-1, :-1]
     motion = placed_motion(linear, image.grid, centre, axes)

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from medreg.errors import TransformError
 from medreg.geometry.grid import Grid
-from medreg.ops.motions import Numbers, about, numbers
+from medreg.ops.arguments import Numbers, numbers, one_of
+from medreg.ops.motions import about
 
 FULL = 1e-6
 """Voxels by which an expanded grid may fall short of a corner: rounding alone must not add a voxel."""
@@ -53,7 +54,9 @@ def frame_grid(frame: Frame, grid: Grid, motion: Tensor) -> Grid:
 
     Raises:
         TransformError: a motion that is not finite.
+        UsageError: another frame.
     """
+    one_of(frame, Frame, "frame")
     if not bool(motion.detach().isfinite().all()):
         raise TransformError(
             f"a motion needs finite angles, factors, shifts and centre, got {motion.detach().tolist()}"
@@ -63,6 +66,10 @@ def frame_grid(frame: Frame, grid: Grid, motion: Tensor) -> Grid:
     d = grid.dimension
     faces = np.array(list(product(*((-0.5, n - 0.5) for n in grid.size))))
     matrix = motion.detach().cpu().double().numpy()
+    if matrix[d].tolist() != [0.0] * d + [1.0]:
+        raise TransformError(
+            f"frame: Expand() follows affine motions, got the last row {matrix[d].tolist()}; Keep() does"
+        )
     moved = grid.to_index(grid.to_world(faces) @ matrix[:d, :d].T + matrix[:d, d])
     low, high = moved.min(0), moved.max(0)
     size = [max(1, ceil(extent - FULL)) for extent in high - low]
@@ -73,7 +80,8 @@ def frame_grid(frame: Frame, grid: Grid, motion: Tensor) -> Grid:
 
 def placed_motion(linear: Tensor, grid: Grid, centre: Numbers | None, axes: Axes) -> Tensor:
     """The homogeneous motion of a linear map (D, D) given in `axes`, about a world point or the grid's middle."""
-    point = numbers(grid.centre if centre is None else centre).to(linear.device)
+    one_of(axes, Axes, "axes")
+    point = numbers(grid.centre if centre is None else centre, "centre").to(linear.device)
     if axes is Axes.IMAGE:
         base = image_axes(grid).to(linear)
         linear = base @ linear @ base.mT

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from medreg.errors import TransformError
+from medreg.errors import TransformError, UsageError
 from medreg.image import MedImage
-from medreg.ops.background import Beyond
+from medreg.ops.arguments import Numbers, described, numbers, one_of
+from medreg.ops.background import Between, Beyond
 from medreg.ops.batching import for_batches
 from medreg.ops.frames import KEEP, Axes, Frame, frame_grid, image_axes
-from medreg.ops.motions import Numbers, joined, numbers
+from medreg.ops.motions import joined
 from medreg.ops.placing import LINEAR, ZERO, moved_onto
-from medreg.sample import Interpolation
 from medreg.types import FloatArray
 
 Step: TypeAlias = Tensor | FloatArray
@@ -34,15 +33,17 @@ def composed(steps: Sequence[Step]) -> Tensor:
         >>> composed([translation((1.0, 0.0)), scaling(2.0, 2)])[:, 2].tolist()
         [2.0, 0.0, 1.0]
     """
+    if isinstance(steps, str) or not isinstance(steps, Sequence):
+        raise UsageError(f"steps: takes a list of matrices, got {described(steps)}; for one matrix [matrix]")
     if not steps:
-        raise TransformError("an affine motion needs one step or more, got none")
-    matrices = [step if isinstance(step, Tensor) else torch.tensor(np.asarray(step)) for step in steps]
+        raise TransformError("steps: an affine motion needs one step or more, got none")
+    matrices = [numbers(step, f"steps[{k}]") for k, step in enumerate(steps)]
     shapes = [tuple(m.shape) for m in matrices]
     if len(set(shapes)) > 1 or shapes[0] not in ((3, 3), (4, 4)):
-        raise TransformError(f"the steps of an affine motion are all 3x3 (2D) or all 4x4 (3D), got shapes {shapes}")
-    total = numbers(matrices[0])
+        raise TransformError(f"steps: those of an affine motion are all 3x3 (2D) or all 4x4 (3D), got shapes {shapes}")
+    total = matrices[0]
     for matrix in matrices[1:]:
-        total = numbers(matrix).to(total.device) @ total
+        total = matrix.to(total.device) @ total
     return total
 
 
@@ -53,7 +54,7 @@ def affine(
     centre: Numbers | None = None,
     axes: Axes = Axes.WORLD,
     frame: Frame = KEEP,
-    interpolation: Interpolation = LINEAR,
+    interpolation: Between = LINEAR,
     outside: Beyond = ZERO,
 ) -> MedImage:
     """The content of `image` moved by all `steps`, the first of them first, in one interpolation.
@@ -79,12 +80,15 @@ def affine(
     motion = composed(steps)
     if len(motion) != d + 1:
         raise TransformError(
-            f"{image.name}: a {d}D image moves by {d + 1}x{d + 1} matrices, got {len(motion)}x{len(motion)}"
+            f"steps: {image.name}: a {d}D image moves by {d + 1}x{d + 1} matrices, got {len(motion)}x{len(motion)}"
         )
+    one_of(axes, Axes, "axes")
     if axes is Axes.IMAGE:
         base = joined(image_axes(image.grid).to(motion), torch.zeros(d).to(motion))
         motion = base @ motion @ base.mT
-    point = numbers(image.grid.centre if centre is None else centre).to(motion.device)
+    point = numbers(image.grid.centre if centre is None else centre, "centre").to(motion.device)
+    if point.shape != (d,):
+        raise TransformError(f"a centre in {d}D has {d} coordinates, got {point.tolist()}")
     there, back = (joined(torch.eye(d).to(motion), shift) for shift in (point, -point))
     motion = there @ motion @ back
     return moved_onto(image, motion, frame_grid(frame, image.grid, motion), interpolation, outside)

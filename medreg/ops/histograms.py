@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from medreg.errors import ImageError, UsageError
+from medreg.ops.arguments import described, numbers, one_of, pair, whole_number
 from medreg.ops.voxels import Given, Rows, Voxels, ordered, revalued, rows_of
 
 DECILES = (1.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 99.0)
@@ -34,8 +35,7 @@ class Quantiles:
     count: int = 256
 
     def __post_init__(self) -> None:
-        if self.count < 2:
-            raise UsageError(f"matching needs 2 quantiles or more, got {self.count}")
+        whole_number(self.count, "count: matching needs 2 quantiles or more", 2)
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,15 @@ def histogram_match(
         >>> histogram_match(image, reference, by=EveryValue(), dimension=2)
         tensor([[10., 20., 60.]])
     """
+    one_of(by, Matching, "by")
     given = rows_of(image, mask, dimension)
-    like = rows_of(reference, reference_mask, dimension if isinstance(image, Tensor) else image.dimension)
+    like = rows_of(
+        reference,
+        reference_mask,
+        dimension if isinstance(image, Tensor) else image.dimension,
+        "reference",
+        "reference_mask",
+    )
     if len(given) % len(like):
         raise ImageError(
             f"{given.name}: has {len(given)} channels, its reference {like.name} has {len(like)}; give one, or as many"
@@ -120,12 +127,13 @@ class NyulScale:
     landmarks: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        _check_percentiles(self.percentiles)
+        _checked(self.percentiles)
+        numbers(self.landmarks, "landmarks")
         falls = any(a > b for a, b in zip(self.landmarks, self.landmarks[1:], strict=False))
         if len(self.landmarks) != len(self.percentiles) or falls:
             raise UsageError(
-                f"a scale needs a landmark for each of its {len(self.percentiles)} percentiles, none below the one "
-                f"before, got {self.landmarks}"
+                f"landmarks: a scale needs a landmark for each of its {len(self.percentiles)} percentiles, none below "
+                f"the one before, got {self.landmarks}"
             )
 
 
@@ -161,16 +169,25 @@ def nyul_train(
         >>> [round(landmark, 3) for landmark in scale.landmarks]
         [0.0, 50.0, 100.0]
     """
-    _check_percentiles(percentiles)
+    percentiles = _checked(percentiles)
+    for name, several in (("images", images), ("masks", masks or ())):
+        if not isinstance(several, Sequence):
+            raise UsageError(f"{name}: takes a list, got {described(several)}")
     if not images or (masks is not None and len(masks) != len(images)):
-        raise UsageError(f"training needs images, and as many masks or none, got {len(images)} and {len(masks or ())}")
+        raise UsageError(
+            f"images, masks: training needs images, and as many masks or none, got {len(images)} and {len(masks or ())}"
+        )
+    to = pair(to, "to")
     mapped = []
     with torch.no_grad():
         for k, image in enumerate(images):
-            found = _landmarks(rows_of(image, None if masks is None else masks[k], dimension), percentiles).double()
+            found = _landmarks(
+                rows_of(image, None if masks is None else masks[k], dimension, f"images[{k}]", f"masks[{k}]"),
+                percentiles,
+            ).double()
             share = (found - found[:, :1]) / (found[:, -1:] - found[:, :1])
             mapped.append(to[0] + share * (to[1] - to[0]))
-    return NyulScale(tuple(map(float, percentiles)), tuple(torch.cat(mapped).mean(0).tolist()))
+    return NyulScale(percentiles, tuple(torch.cat(mapped).mean(0).tolist()))
 
 
 def nyul_apply(image: Voxels, scale: NyulScale, mask: Given | None = None, *, dimension: int = 3) -> Voxels:
@@ -197,6 +214,7 @@ def nyul_apply(image: Voxels, scale: NyulScale, mask: Given | None = None, *, di
         >>> nyul_apply(values, scale, mask=torch.ones(1, 5), dimension=2)
         tensor([[  0.,  15.,  30.,  65., 100.]])
     """
+    one_of(scale, NyulScale, "scale")
     given = rows_of(image, mask, dimension)
     knots = _landmarks(given, scale.percentiles)
     targets = torch.tensor(scale.landmarks, dtype=knots.dtype, device=knots.device)
@@ -215,6 +233,12 @@ def quantiles(values: Tensor, shares: Tensor) -> Tensor:
         >>> quantiles(torch.tensor([4.0, 1.0, 2.0]), torch.tensor([0.0, 0.5, 0.75]))
         tensor([1., 2., 3.])
     """
+    one_of(values, Tensor, "values")
+    one_of(shares, Tensor, "shares")
+    if values.ndim != 1 or not len(values):
+        raise UsageError(f"values: takes one tensor (n,) of one value or more, got {described(values)}")
+    if shares.is_complex() or not bool(((shares >= 0) & (shares <= 1)).all()):
+        raise UsageError(f"shares: takes numbers from 0 to 1, got {described(shares)}")
     rising = ordered(values)
     at = shares * (len(rising) - 1)
     below = at.floor().long().clamp(0, len(rising) - 1)
@@ -263,7 +287,9 @@ def _along(values: Tensor, knots: Tensor, targets: Tensor) -> Tensor:
     return targets[piece] + share * (targets[1:] - targets[:-1])[piece]
 
 
-def _check_percentiles(percentiles: Sequence[float]) -> None:
-    rising = all(a < b for a, b in zip(percentiles, percentiles[1:], strict=False))
-    if len(percentiles) < 2 or not rising or not (percentiles[0] >= 0 and percentiles[-1] <= 100):
-        raise UsageError(f"percentiles need two or more that rise from 0 to 100, got {tuple(percentiles)}")
+def _checked(percentiles: Sequence[float]) -> tuple[float, ...]:
+    given = tuple(numbers(percentiles, "percentiles").reshape(-1).tolist())
+    rising = all(a < b for a, b in zip(given, given[1:], strict=False))
+    if len(given) < 2 or not rising or not (given[0] >= 0 and given[-1] <= 100):
+        raise UsageError(f"percentiles: percentiles need two or more that rise from 0 to 100, got {given}")
+    return given

@@ -9,12 +9,14 @@ to the values, through the statistics, too.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from medreg.errors import ImageError, UsageError
+from medreg.ops.arguments import an_image, number, one_of, pair
 from medreg.ops.voxels import Given, Voxels, revalued, rows_of
 
 Range: TypeAlias = tuple[float, float]
@@ -92,8 +94,9 @@ def rescale(
         tensor([[-1.,  0.,  1.]])
     """
     given = rows_of(image, mask, dimension)
-    if source is not None and source[0] == source[1]:
-        raise UsageError(f"a source range needs two different ends, got {source[0]} twice")
+    to = pair(to, "to")
+    if source is not None and number(pair(source, "source")[0], "source") == number(source[1], "source"):
+        raise UsageError(f"source: a source range needs two different ends, got {source[0]} twice")
     if source is None:
         ends = given.each(lambda values: torch.stack([values.amin(), values.amax()]))
         low, high = ends[:, :1], ends[:, 1:]
@@ -124,12 +127,13 @@ class LinearWindow:
     width: float | Tensor
 
     def __post_init__(self) -> None:
+        number(self.centre, "centre")
         _check_width(self.width, 1.0)
 
     def share(self, values: Tensor) -> Tensor:
         """Where values lie in the window, 0 to 1."""
         middle = self.centre - 0.5
-        if _number(self.width) == 1.0:
+        if number(self.width, "width") == 1.0:
             return (values > middle).to(values.dtype)
         return ((values - middle) / (self.width - 1) + 0.5).clamp(0, 1)
 
@@ -151,6 +155,7 @@ class ExactWindow:
     width: float | Tensor
 
     def __post_init__(self) -> None:
+        number(self.centre, "centre")
         _check_width(self.width, 0.0)
 
     def share(self, values: Tensor) -> Tensor:
@@ -173,6 +178,7 @@ class SigmoidWindow:
     width: float | Tensor
 
     def __post_init__(self) -> None:
+        number(self.centre, "centre")
         _check_width(self.width, 0.0)
 
     def share(self, values: Tensor) -> Tensor:
@@ -204,6 +210,8 @@ def window(image: Voxels, through: Window, to: Range = (0.0, 1.0), *, dimension:
         tensor([[  0.0000, 127.5000, 255.0000]])
     """
     given = rows_of(image, None, dimension)
+    one_of(through, Window, "through")
+    to = pair(to, "to")
     shown = through.share(given.rows) * (to[1] - to[0]) + to[0]
     return revalued(image, shown.to(given.rows.dtype).view(given.shape))
 
@@ -223,16 +231,22 @@ def clip(image: Voxels, low: float | None = None, high: float | None = None) -> 
         >>> clip(torch.tensor([-2000, 40, 3000]), -1000, 1000)
         tensor([-1000,    40,  1000])
     """
+    an_image(image)
     data = image if isinstance(image, Tensor) else image.data
-    limits = [limit for limit in (low, high) if limit is not None]
+    if data.is_complex():
+        raise ImageError("image: complex numbers have no order to be clipped in; take their magnitude (abs) first")
+    ends = {"low": low, "high": high}
+    limits = [number(limit, name, finite=False) for name, limit in ends.items() if limit is not None]
     if not limits or (len(limits) == 2 and not limits[0] <= limits[1]):
-        raise UsageError(f"clipping needs low <= high, or one of them, got {low} and {high}")
+        raise UsageError(f"low, high: clipping needs low <= high, or one of them, got {low} and {high}")
+    if any(limit != limit for limit in limits):
+        raise UsageError(f"low, high: clipping needs numbers, got {low} and {high}")
     if not data.is_floating_point():
-        if any(limit != int(limit) for limit in limits):
+        if any(isfinite(limit) and limit != int(limit) for limit in limits):
             raise UsageError(
-                f"integers ({data.dtype}) are clipped at whole values, got {low} and {high}; convert first"
+                f"low, high: integers ({data.dtype}) are clipped at whole values, got {low} and {high}; convert first"
             )
-        low, high = (None if limit is None else _within(int(limit), data.dtype) for limit in (low, high))
+        low, high = (None if limit is None else _within(limit, data.dtype) for limit in (low, high))
     clipped = data.clamp(low, high)
     return clipped if isinstance(image, Tensor) else image.with_data(clipped)
 
@@ -245,17 +259,13 @@ def _moments(values: Tensor) -> Tensor:
 
 
 def _check_width(width: float | Tensor, least: float) -> None:
-    found = _number(width)
+    found = number(width, "width")
     if not (found >= 1 if least else found > 0):
         needed = "a width of 1 or more (for less, ExactWindow)" if least else "a width above 0"
-        raise ImageError(f"a window needs {needed}, got {found}")
+        raise ImageError(f"width: a window needs {needed}, got {found}")
 
 
-def _number(value: float | Tensor) -> float:
-    return float(value.detach() if isinstance(value, Tensor) else value)
-
-
-def _within(limit: int, dtype: torch.dtype) -> int:
+def _within(limit: float, dtype: torch.dtype) -> int:
     """The limit, at most the dtype's own, so that it can be compared."""
-    held = torch.iinfo(dtype)
-    return min(max(limit, held.min), held.max)
+    low, high = (0, 1) if dtype == torch.bool else (torch.iinfo(dtype).min, torch.iinfo(dtype).max)
+    return int(min(max(limit, low), high))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
@@ -12,6 +11,9 @@ from medreg.batch import MedImageBatch
 from medreg.errors import ImageError
 from medreg.geometry.grid import Grid
 from medreg.image import MedImage
+from medreg.metric import label_overlap
+from medreg.ops.arguments import Whole, an_image, number, one_of, space_axes, whole_numbers
+from medreg.ops.voxels import revalued
 
 Labels = TypeVar("Labels", Tensor, MedImage, MedImageBatch)
 """A tensor (..., z, y, x), an image, or a batch."""
@@ -30,13 +32,14 @@ def found_labels(labels: Tensor | MedImage | MedImageBatch) -> tuple[int, ...]:
         >>> found_labels(torch.tensor([[0, 9, 7, 7]]))
         (7, 9)
     """
+    an_image(labels, "labels")
     data = labels if isinstance(labels, Tensor) else labels.data
     name = labels.name if isinstance(labels, MedImage) else "labels"
     _check_whole(data, name)
     return tuple(int(value) for value in torch.unique(data.detach()).tolist() if value != 0)
 
 
-def one_hot(labels: Labels, values: Sequence[int] | None = None, *, dimension: int = 3) -> Labels:
+def one_hot(labels: Labels, values: Whole | None = None, *, dimension: int = 3) -> Labels:
     """A channel for each label: 1 where a voxel bears it, else 0, float32.
 
     Args:
@@ -57,23 +60,25 @@ def one_hot(labels: Labels, values: Sequence[int] | None = None, *, dimension: i
         <BLANKLINE>
                 [[0., 0., 0., 1.]]])
     """
+    an_image(labels, "labels")
+    chosen = None if values is None else whole_numbers(values, "values")
     if isinstance(labels, MedImageBatch):
-        shared = found_labels(labels) if values is None else values
+        shared = found_labels(labels) if chosen is None else chosen
         return MedImageBatch.stack([one_hot(image, shared) for image in labels.unstack()])
-    data, d, name = (labels, dimension, "labels") if isinstance(labels, Tensor) else _of(labels)
+    data, d, name = (labels, space_axes(dimension), "labels") if isinstance(labels, Tensor) else _of(labels)
     if data.ndim <= d or data.shape[-d - 1] != 1:
         raise ImageError(f"{name}: labels need one channel (1, z, y, x), got {tuple(data.shape)}; choose one")
     _check_whole(data, name)
-    chosen = found_labels(labels) if values is None else tuple(values)
-    if not chosen or len(set(chosen)) != len(chosen) or len(chosen) > MOST_LABELS:
+    taken = found_labels(labels) if chosen is None else tuple(chosen)
+    if not taken or len(set(taken)) != len(taken) or len(taken) > MOST_LABELS:
         raise ImageError(
-            f"{name}: needs 1 to {MOST_LABELS} different labels, got {len(chosen)}: {str(chosen)[:80]}"
-            + ("; it holds only background" if not chosen and values is None else "")
+            f"{name}: values: needs 1 to {MOST_LABELS} different labels, got {len(taken)}: {str(taken)[:80]}"
+            + ("; it holds only background" if not taken and values is None else "")
         )
-    channels = torch.cat([data == value for value in chosen], dim=-d - 1).float()
+    channels = label_overlap.one_hot(data.movedim(-d - 1, 0), taken).movedim(0, -d - 1)
     if isinstance(labels, Tensor):
         return channels
-    return labels.with_data(channels).with_metadata(labels=chosen, stored_dtype="float32")
+    return revalued(labels, channels).with_metadata(labels=taken)
 
 
 def centroids(masks: MedImage | MedImageBatch) -> Tensor:
@@ -85,6 +90,7 @@ def centroids(masks: MedImage | MedImageBatch) -> Tensor:
         >>> centroids(one_hot(image)).tolist()
         [[16.0, 0.0, 0.0], [13.0, 0.0, 0.0]]
     """
+    one_of(masks, MedImage | MedImageBatch, "masks")
     if isinstance(masks, MedImageBatch):
         return torch.stack([centroids(image) for image in masks.unstack()])
     return centroids_on(masks.data, masks.grid, masks.name)
@@ -111,7 +117,7 @@ def centroids_on(masks: Tensor, grid: Grid, name: str = "masks") -> Tensor:
     """
     leading = _leading(masks, grid, name)
     flat = masks.reshape(-1, *grid.shape)
-    index = [_mean_index(mask, f"{name}, mask {k}") for k, mask in enumerate(flat)]
+    index = [_mean_index(mask, f"{name}, masks[{k}]") for k, mask in enumerate(flat)]
     return _to_world(torch.stack(index), grid).view(*leading, grid.dimension)
 
 
@@ -123,6 +129,7 @@ def maximum_radii(masks: MedImage | MedImageBatch, *, above: float = 0.5) -> Ten
         >>> maximum_radii(MedImage.on(grid, torch.tensor([[[[1, 1, 1, 0, 0]]]]))).tolist()
         [2.0]
     """
+    one_of(masks, MedImage | MedImageBatch, "masks")
     if isinstance(masks, MedImageBatch):
         return torch.stack([maximum_radii(image, above=above) for image in masks.unstack()])
     return maximum_radii_on(masks.data, masks.grid, above=above, name=masks.name)
@@ -143,6 +150,7 @@ def maximum_radii_on(masks: Tensor, grid: Grid, *, above: float = 0.5, name: str
     Raises:
         ImageError: as `centroids_on`, or a soft mask that is nowhere above the threshold.
     """
+    number(above, "above")
     leading = _leading(masks, grid, name)
     centres = centroids_on(masks, grid, name).view(-1, grid.dimension)
     radii = []
@@ -161,14 +169,16 @@ def _of(image: MedImage) -> tuple[Tensor, int, str]:
 
 
 def _check_whole(data: Tensor, name: str) -> None:
-    if data.is_complex() or (data.is_floating_point() and not bool((data == data.round()).all())):
+    if data.is_complex() or (data.is_floating_point() and not bool(((data == data.round()) & data.isfinite()).all())):
         raise ImageError(
-            f"{name}: labels are whole numbers, got fractions; was the map resampled? Use Nearest() for labels"
+            f"{name}: labels are whole numbers, got fractions (or NaN); was the map resampled? Use Nearest() for labels"
         )
 
 
 def _leading(masks: Tensor, grid: Grid, name: str) -> tuple[int, ...]:
     """The axes before those of space."""
+    one_of(masks, Tensor, "masks")
+    one_of(grid, Grid, "grid")
     if masks.shape[-grid.dimension :] != grid.shape or masks.is_complex():
         raise ImageError(f"{name}: masks {tuple(masks.shape)} do not fill a grid of {grid.size} (x, y, z) voxels")
     return tuple(masks.shape[: masks.ndim - grid.dimension])

@@ -12,6 +12,7 @@ from torch import Tensor
 from medreg.errors import ImageError, UsageError
 from medreg.geometry.grid import Grid
 from medreg.image import MedImage
+from medreg.ops.arguments import described, number, numbers, one_of, whole_number
 from medreg.types import FloatArray
 
 Points: TypeAlias = Tensor | FloatArray | Sequence[Sequence[float]]
@@ -29,6 +30,7 @@ def masks_from_points(points: Points, onto: Grid, radius_mm: float = 0.0) -> Med
         >>> masks_from_points([[4.0, 0.0, 0.0]], grid, radius_mm=2.5).data.flatten().tolist()
         [0, 1, 1, 1, 0]
     """
+    one_of(onto, Grid, "onto")
     return MedImage.on(onto, balls(points, onto, radius_mm), metadata={"path": "masks of points"})
 
 
@@ -46,9 +48,10 @@ def balls(points: Points, grid: Grid, radius_mm: float = 0.0) -> Tensor:
         ImageError: a point whose ball holds no voxel, as it lies outside the grid.
         UsageError: points that are not (P, D) and finite, or a negative radius.
     """
+    one_of(grid, Grid, "grid")
     centres = _checked(points, grid)
-    if not radius_mm >= 0:
-        raise UsageError(f"a ball needs a radius of 0 mm or more, got {radius_mm}")
+    if not number(radius_mm, "radius_mm", wanted="a radius of 0 mm or more") >= 0:
+        raise UsageError(f"radius_mm: a ball needs a radius of 0 mm or more, got {radius_mm}")
     device = points.device if isinstance(points, Tensor) else None
     d = grid.dimension
     # |index - centre| <= radius times the norm of the inverse affine's row: the box around the ellipsoid
@@ -82,6 +85,7 @@ def points_from_masks(masks: MedImage, *, at_most: int | None = None) -> list[Te
         >>> points.tolist()
         [[2.0, 0.0, 0.0], [6.0, 0.0, 0.0]]
     """
+    one_of(masks, MedImage, "masks")
     return points_on(masks.data, masks.grid, at_most=at_most)
 
 
@@ -100,10 +104,12 @@ def points_on(masks: Tensor, grid: Grid, *, at_most: int | None = None) -> list[
         ImageError: masks that do not fill the grid.
         UsageError: `at_most` below 1.
     """
+    one_of(masks, Tensor, "masks")
+    one_of(grid, Grid, "grid")
     if masks.shape[1:] != grid.shape:
         raise ImageError(f"masks {tuple(masks.shape)} do not fill a grid of {grid.size} (x, y, z) voxels")
-    if at_most is not None and at_most < 1:
-        raise UsageError(f"at_most counts points, 1 or more, got {at_most}")
+    if at_most is not None:
+        whole_number(at_most, "at_most", 1)
     affine = torch.tensor(grid.affine, device=masks.device)
     found = []
     for mask in masks.detach():
@@ -116,10 +122,12 @@ def points_on(masks: Tensor, grid: Grid, *, at_most: int | None = None) -> list[
 
 def _checked(points: Points, grid: Grid) -> FloatArray:
     """(P, D) float64, finite."""
-    given = points.detach().cpu().numpy() if isinstance(points, Tensor) else points
-    centres = np.asarray(given, dtype=np.float64)
-    if centres.ndim != 2 or centres.shape[1] != grid.dimension or not len(centres) or not np.isfinite(centres).all():
-        raise UsageError(f"points need a table (P, {grid.dimension}) of finite mm, got shape {centres.shape}")
+    try:
+        centres: FloatArray = numbers(points, "points").detach().cpu().double().numpy()  # type: ignore[arg-type]
+    except UsageError:
+        centres = np.zeros(0)
+    if centres.ndim != 2 or centres.shape[1] != grid.dimension:
+        raise UsageError(f"points: points need a table (P, {grid.dimension}) of finite mm, got {described(points)}")
     return centres
 
 

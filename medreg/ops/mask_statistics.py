@@ -9,8 +9,9 @@ from math import prod
 import torch
 from torch import Tensor
 
-from medreg.errors import ImageError, UsageError
+from medreg.errors import ImageError
 from medreg.image import MedImage
+from medreg.ops.arguments import one_of, whole_number
 from medreg.ops.voxels import Rows, check_same_grid, ordered, rows_of
 
 HUBER = 1.345
@@ -92,11 +93,12 @@ def bias_free_statistics(
         >>> round(float(found.median[1] / found.median[0]), 3), round(float(found.spread[0] / found.median[0]), 3)
         (3.0, 0.0)
     """
-    if not 0 <= order <= 6:
-        raise UsageError(f"the polynomial needs an order of 0 to 6, got {order}; 2 is usual")
+    whole_number(order, "order", 0, 6)
+    one_of(image, Tensor | MedImage, "image")
+    one_of(masks, Tensor | MedImage, "masks")
     given, inside = rows_of(image, None, dimension), rows_of(masks, None, _dimension(image, dimension))
     if isinstance(image, MedImage) and isinstance(masks, MedImage):
-        check_same_grid(masks, image)
+        check_same_grid(masks, image, "masks")
     leading, space = given.leading, given.shape[len(given.leading) :]
     labels = inside.leading[-1] if inside.leading else 0
     shared = len(inside) == labels

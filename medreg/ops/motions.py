@@ -6,18 +6,14 @@ A motion takes a point of the world (LPS mm) where something is to where it will
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import Enum
 from math import pi
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from medreg.errors import TransformError
-
-Numbers: TypeAlias = float | Sequence[float] | Tensor
-"""One number or several: plain, or a tensor, which gets its gradient."""
+from medreg.errors import TransformError, UsageError
+from medreg.ops.arguments import Numbers, as_many, described, number, numbers, one_of
 
 
 class Order(Enum):
@@ -55,19 +51,35 @@ def rotation(angles: Numbers, centre: Numbers | None = None, order: Order = Orde
         >>> rotation(90.0)[:2, :2].int().tolist()
         [[0, -1], [1, 0]]
     """
-    given = numbers(angles).reshape(-1)
-    cosines, sines = _cosine_and_sine(given)
-    if len(given) == 1:
-        plane = torch.stack([cosines[0], -sines[0], sines[0], cosines[0]]).view(2, 2)
-        return about(plane, centre)
-    if len(given) != 3:
+    given = numbers(angles, "angles").reshape(-1)
+    if len(given) not in (1, 3):
         raise TransformError(
-            f"a rotation has 3 angles (about x, y, z), or 1 in 2D, got {len(given)}; give the others as 0"
+            f"angles: a rotation has 3 angles (about x, y, z), or 1 in 2D, got {len(given)}; give the others as 0"
         )
-    linear = torch.eye(3, dtype=given.dtype, device=given.device)
-    for axis in order.value:
-        linear = _turn(axis, cosines[axis], sines[axis]) @ linear
-    return about(linear, centre)
+    return about(turns(given, order), centre)
+
+
+def turns(angles: Tensor, order: Order = Order.XYZ) -> Tensor:
+    """The matrices (..., 3, 3) of angles (..., 3), or (..., 2, 2) of one angle (..., 1): `rotation`, of many at a time.
+
+    Args:
+        angles: degrees, floating point.
+        order: of the three turns.
+
+    Example:
+        >>> turns(torch.tensor([[90.0], [180.0]])).int().tolist()
+        [[[0, -1], [1, 0]], [[-1, 0], [0, -1]]]
+    """
+    one_of(order, Order, "order")
+    one_of(angles, Tensor, "angles")
+    if not angles.ndim or angles.shape[-1] not in (1, 3) or not angles.is_floating_point():
+        raise UsageError(f"angles: takes floating-point degrees (..., 3), or (..., 1) in 2D, got {described(angles)}")
+    cosines, sines = (part.unbind(-1) for part in _cosine_and_sine(angles))
+    if len(cosines) == 1:
+        (c,), (s,) = cosines, sines
+        return torch.stack([c, -s, s, c], -1).view(*c.shape, 2, 2)
+    first, second, third = (_turn(axis, cosines[axis], sines[axis]) for axis in order.value)
+    return third @ (second @ first)
 
 
 def _turn(axis: int, cosine: Tensor, sine: Tensor) -> Tensor:
@@ -76,7 +88,7 @@ def _turn(axis: int, cosine: Tensor, sine: Tensor) -> Tensor:
     zero, one = torch.zeros_like(cosine), torch.ones_like(cosine)
     entries = {(axis, axis): one, (following, following): cosine, (last, last): cosine}
     entries |= {(following, last): -sine, (last, following): sine}
-    return torch.stack([entries.get((i, j), zero) for i in range(3) for j in range(3)]).view(3, 3)
+    return torch.stack([entries.get((i, j), zero) for i in range(3) for j in range(3)], -1).view(*cosine.shape, 3, 3)
 
 
 def _cosine_and_sine(degrees: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,9 +106,12 @@ def scaling(factors: Numbers, dimension: int, centre: Numbers | None = None) -> 
     """(D+1, D+1): the content grows by `factors` along x, y(, z) (one number: all alike) about a centre.
 
     Raises:
-        TransformError: for another number of factors.
+        TransformError: for another number of factors, or one of 0, which leaves nothing to look at.
     """
-    return about(torch.diag(as_many(factors, dimension, "scale factors")), centre)
+    given = as_many(factors, _dimension(dimension), "factors", "scale factors")
+    if bool((given.detach() == 0).any()):
+        raise TransformError(f"factors: a scale factor is not 0, got {given.tolist()}; a negative one mirrors")
+    return about(torch.diag(given), centre)
 
 
 def shearing(shears: Numbers, dimension: int, centre: Numbers | None = None) -> Tensor:
@@ -110,7 +125,10 @@ def shearing(shears: Numbers, dimension: int, centre: Numbers | None = None) -> 
     Raises:
         TransformError: for another number of shears.
     """
-    given = as_many(shears, dimension * (dimension - 1) // 2, "shears (xy, xz, yz; in 2D xy)")
+    count = _dimension(dimension) * (dimension - 1) // 2
+    given = numbers(shears, "shears").reshape(-1)
+    if len(given) != count:
+        raise TransformError(f"shears: {dimension}D has {'xy, xz, yz' if count == 3 else 'xy alone'}, got {len(given)}")
     linear = torch.eye(dimension, dtype=given.dtype, device=given.device)
     rows, columns = torch.triu_indices(dimension, dimension, 1, device=given.device).unbind(0)
     return about(linear.index_put((rows, columns), given), centre)
@@ -118,46 +136,30 @@ def shearing(shears: Numbers, dimension: int, centre: Numbers | None = None) -> 
 
 def translation(shift_mm: Numbers) -> Tensor:
     """(D+1, D+1): everything moves by `shift_mm` (D,) along x, y(, z)."""
-    shift = numbers(shift_mm)
+    shift = numbers(shift_mm, "shift_mm").reshape(-1)
+    _dimension(len(shift), "shift_mm")
     return joined(torch.eye(len(shift), dtype=shift.dtype, device=shift.device), shift)
 
 
 def about(linear: Tensor, centre: Numbers | None) -> Tensor:
-    """(D+1, D+1): x -> linear (x - c) + c, with `linear` (D, D)."""
+    """(..., D+1, D+1): x -> linear (x - c) + c, with `linear` (..., D, D)."""
     if centre is None:
-        return joined(linear, torch.zeros_like(linear[0]))
-    point = numbers(centre).to(linear.device)
-    if point.shape != linear.shape[:1]:
-        raise TransformError(f"a centre in {len(linear)}D has {len(linear)} coordinates, got {tuple(point.shape)}")
+        return joined(linear, torch.zeros_like(linear[..., 0]))
+    point, d = numbers(centre, "centre").to(linear), linear.shape[-1]
+    if point.shape != (d,):
+        raise TransformError(f"a centre in {d}D has {d} coordinates, got {point.detach().tolist()}")
     return joined(linear, point - linear @ point)
 
 
 def joined(linear: Tensor, offset: Tensor) -> Tensor:
-    """The homogeneous matrix of x -> linear x + offset, from (D, D) and (D,)."""
-    upper = torch.cat([linear, offset[:, None]], 1)
-    bottom = torch.zeros_like(upper[:1])
-    bottom[0, -1] = 1.0
-    return torch.cat([upper, bottom])
+    """The homogeneous matrices of x -> linear x + offset, from (..., D, D) and (..., D)."""
+    upper = torch.cat([linear, offset[..., None]], -1)
+    bottom = torch.zeros_like(upper[..., :1, :])
+    bottom[..., -1] = 1.0
+    return torch.cat([upper, bottom], -2)
 
 
-def numbers(value: Numbers) -> Tensor:
-    """`value` as a float64 tensor, in its graph and on its device (float32 where that has no float64: Apple's GPUs)."""
-    if isinstance(value, Tensor):
-        return value.to(torch.float32 if value.device.type == "mps" else torch.float64)
-    if isinstance(value, Sequence) and any(isinstance(v, Tensor) for v in value):
-        return torch.stack([numbers(v) for v in value])
-    return torch.tensor(value, dtype=torch.float64)
-
-
-def as_many(value: Numbers, count: int, what: str) -> Tensor:
-    """`value` as (count,), one number repeated.
-
-    Raises:
-        TransformError: when it holds another number of numbers.
-    """
-    given = numbers(value).reshape(-1)
-    if len(given) == 1:
-        return given.expand(count)
-    if len(given) != count:
-        raise TransformError(f"got {len(given)} {what}, wanted {count}")
-    return given
+def _dimension(value: int, name: str = "dimension") -> int:
+    if number(value, name, wanted="2 or 3") not in (2, 3):
+        raise UsageError(f"{name}: images have 2 or 3 axes, got {value}")
+    return int(value)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from medreg.errors import GeometryError
+from medreg.errors import GeometryError, UsageError
 from medreg.geometry.grid import Grid
 from medreg.geometry.orientation import AXIS_LETTERS, orientation_code
 from medreg.image import MedImage
+from medreg.ops.arguments import Whole, described, whole_numbers
 from medreg.ops.batching import for_batches
 
 
@@ -33,12 +32,14 @@ def reorient(image: MedImage, code: str) -> MedImage:
         ([[[3, 2, 1]]], (2.0, 0.0))
     """
     d = image.dimension
+    if not isinstance(code, str):
+        raise UsageError(f"code: takes letters such as {'LPS'[:d]!r}, got {described(code)}")
     wanted = code.upper()
     worlds = [next((w for w, pair in enumerate(AXIS_LETTERS[:d]) if letter in pair), -1) for letter in wanted]
     if sorted(worlds) != list(range(d)):
         choices = ", ".join(" or ".join(pair) for pair in AXIS_LETTERS[:d])
         raise GeometryError(
-            f"{image.name}: an orientation in {d}D has one each of {choices}, got {code!r}; e.g. {'LPS'[:d]}"
+            f"{image.name}: code: an orientation in {d}D has one each of {choices}, got {code!r}; e.g. {'LPS'[:d]}"
         )
     have = orientation_code(image.affine[:d, :d] / image.spacing)
     source = [next(k for k, letter in enumerate(have) if letter in AXIS_LETTERS[world]) for world in worlds]
@@ -47,7 +48,7 @@ def reorient(image: MedImage, code: str) -> MedImage:
 
 
 @for_batches
-def permute(image: MedImage, axes: Sequence[int]) -> MedImage:
+def permute(image: MedImage, axes: Whole) -> MedImage:
     """`image` with its index axes in another order: its new axis k is the old axis `axes[k]`, counted x 0, y 1, z 2.
 
     Spacing and direction go along, the origin stays: world points do not move. `SimpleITK.PermuteAxes` takes the same
@@ -57,20 +58,23 @@ def permute(image: MedImage, axes: Sequence[int]) -> MedImage:
         GeometryError: when `axes` does not name each axis once.
     """
     d = image.dimension
-    if sorted(axes) != list(range(d)):
-        raise GeometryError(f"{image.name}: an order of {d} axes names each of {list(range(d))} once, got {list(axes)}")
-    data = image.data.permute(0, *(d - axes[k] for k in reversed(range(d))))
+    order = whole_numbers(axes, "axes", error=GeometryError, of=f"{image.name}: ")
+    if sorted(order) != list(range(d)):
+        raise GeometryError(
+            f"{image.name}: axes: an order of {d} axes names each of {list(range(d))} once, got {order}"
+        )
+    data = image.data.permute(0, *(d - order[k] for k in reversed(range(d))))
     grid = Grid(
-        tuple(image.size[k] for k in axes),
-        tuple(image.spacing[k] for k in axes),
+        tuple(image.size[k] for k in order),
+        tuple(image.spacing[k] for k in order),
         image.origin,
-        tuple(tuple(row[k] for k in axes) for row in image.direction),
+        tuple(tuple(row[k] for k in order) for row in image.direction),
     )
     return MedImage.on(grid, data, image.leading, image.metadata)
 
 
 @for_batches
-def flip(image: MedImage, axes: Sequence[int]) -> MedImage:
+def flip(image: MedImage, axes: Whole) -> MedImage:
     """`image` with the voxels of some index axes (x 0, y 1, z 2) in reverse order, and these axes' directions reversed.
 
     The origin moves to the voxel that is now the first: world points do not move. What is mirrored is the storage; to
@@ -80,9 +84,9 @@ def flip(image: MedImage, axes: Sequence[int]) -> MedImage:
         GeometryError: for an axis that the image has not.
     """
     d = image.dimension
-    if not set(axes) <= set(range(d)):
-        raise GeometryError(f"{image.name}: its axes are {list(range(d))}, asked to flip {list(axes)}")
-    reversed_axes = set(axes)
+    reversed_axes = set(whole_numbers(axes, "axes", error=GeometryError, of=f"{image.name}: "))
+    if not reversed_axes <= set(range(d)):
+        raise GeometryError(f"{image.name}: axes: are {list(range(d))}, asked to flip {sorted(reversed_axes)}")
     if not reversed_axes:
         return image
     first = [n - 1 if k in reversed_axes else 0 for k, n in enumerate(image.size)]

@@ -5,19 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log, sqrt
+from typing import Any
 
-from medreg.errors import GeometryError, ImageError
+import numpy as np
+from torch import Tensor
+
+from medreg.errors import GeometryError, ImageError, TransformError, UsageError
 from medreg.geometry.grid import Grid
 from medreg.image import MedImage
-from medreg.ops.background import Beyond, resolved
+from medreg.ops.arguments import Numbers, Whole, as_many, described, number, one_of, whole_numbers
+from medreg.ops.background import Between, Beyond, resolved
 from medreg.ops.batching import for_batches
-from medreg.ops.placing import LINEAR, ZERO
-from medreg.sample import Edge, Interpolation, Nearest, resample, smooth
-from medreg.sample.resampling import Through
+from medreg.ops.label_likeness import warn_of_mixing
+from medreg.ops.placing import LINEAR, ZERO, onto_grid
+from medreg.ops.room import check_room
+from medreg.sample import Edge, Label, Nearest, smooth
+from medreg.sample.resampling import HasMatrix, PointMap, Through
 
 HALF_WIDTH = 1 / (2 * sqrt(2 * log(2)))
 """Standard deviations in the full width at half maximum of a Gaussian: 0.42."""
 EDGE = Edge()
+MOST_VOXELS = 1e9
+"""Along one axis."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +44,18 @@ class Antialias:
     strength: float = HALF_WIDTH
 
     def __post_init__(self) -> None:
-        if not self.strength > 0:
-            raise ImageError(f"anti-aliasing needs a strength above 0, got {self.strength}; pass None for none")
+        if not number(self.strength, "strength") > 0:
+            raise ImageError(
+                f"strength: anti-aliasing needs a strength above 0, got {self.strength}; pass None for none"
+            )
 
 
 @for_batches
 def resample_to_spacing(
     image: MedImage,
-    spacing: float | Sequence[float],
+    spacing: Numbers,
     antialias: Antialias | None = None,
-    interpolation: Interpolation = LINEAR,
+    interpolation: Between = LINEAR,
     outside: Beyond = EDGE,
 ) -> MedImage:
     """`image` with voxels of another spacing, over the same extent.
@@ -62,22 +73,32 @@ def resample_to_spacing(
 
     Raises:
         GeometryError: for spacings that are not positive, or not as many as axes.
-        ImageError: for a filter on voxels taken by `Nearest`, which would mix labels.
+        ImageError: for a filter on voxels taken by `Nearest` or `Label`, which would mix labels.
+        UsageError: for a spacing that wants a gradient, which a grid of plain numbers has not (`warp_in_world` onto a
+            `placement` has), or more voxels than the memory holds.
     """
     d = image.dimension
-    steps = tuple(float(s) for s in (spacing if isinstance(spacing, Sequence) else [spacing] * d))
-    if len(steps) != d or not all(s > 0 for s in steps):
-        raise GeometryError(f"{image.name}: resampling needs {d} spacings above 0 mm, got {spacing}")
-    size = [max(1, round(n * s / t)) for n, s, t in zip(image.size, image.spacing, steps, strict=True)]
-    return _on_lattice(image, size, steps, antialias, interpolation, outside)
+    given = as_many(spacing, d, "spacing", f"numbers; {image.name} needs {d} spacings above 0 mm", error=GeometryError)
+    if given.requires_grad:
+        raise UsageError(
+            "spacing: a grid carries no gradient; detach it, or use warp_in_world onto placement(spacing, origin)"
+        )
+    steps = given.tolist()
+    if not all(s > 0 for s in steps):
+        raise GeometryError(f"spacing: resampling {image.name} needs {d} spacings above 0 mm, got {steps}")
+    counts = [n * s / t for n, s, t in zip(image.size, image.spacing, steps, strict=True)]
+    if max(counts) > MOST_VOXELS:
+        raise UsageError(f"spacing: {image.name} would have {max(counts):.3g} voxels along an axis, got {steps} mm")
+    size = [max(1, round(count)) for count in counts]
+    return _on_lattice(image, size, steps, antialias, interpolation, outside, f"a spacing of {tuple(steps)} mm")
 
 
 @for_batches
 def resize(
     image: MedImage,
-    size: Sequence[int],
+    size: Whole,
     antialias: Antialias | None = None,
-    interpolation: Interpolation = LINEAR,
+    interpolation: Between = LINEAR,
     outside: Beyond = EDGE,
 ) -> MedImage:
     """`image` with another number of voxels over exactly the same extent: spacing n s / size.
@@ -93,10 +114,11 @@ def resize(
         GeometryError: for sizes below 1, or not as many as axes.
         ImageError: for a filter on voxels taken by `Nearest`.
     """
-    if len(size) != image.dimension or min(size) < 1:
-        raise GeometryError(f"{image.name}: needs {image.dimension} sizes of 1 or more voxels, got {tuple(size)}")
-    steps = [extent / n for extent, n in zip(image.grid.extent, size, strict=True)]
-    return _on_lattice(image, size, steps, antialias, interpolation, outside)
+    counts = whole_numbers(size, "size", error=GeometryError, of=f"{image.name}: ")
+    if len(counts) != image.dimension or min(counts) < 1:
+        raise GeometryError(f"{image.name}: size: needs {image.dimension} sizes of 1 or more voxels, got {counts}")
+    steps = [extent / n for extent, n in zip(image.grid.extent, counts, strict=True)]
+    return _on_lattice(image, counts, steps, antialias, interpolation, outside, f"a size of {tuple(counts)}")
 
 
 def _on_lattice(
@@ -104,21 +126,28 @@ def _on_lattice(
     size: Sequence[int],
     spacing: Sequence[float],
     antialias: Antialias | None,
-    interpolation: Interpolation,
+    interpolation: Between,
     outside: Beyond,
+    cause: str,
 ) -> MedImage:
-    """`image` on a grid of its directions and middle with other voxels."""
+    """`image` on a grid of its directions and middle with other voxels; `cause` is what asked for them."""
+    one_of(antialias, Antialias | None, "antialias")
+    policy = resolved(outside, image.data, interpolation)
+    keeps_dtype = isinstance(interpolation, Nearest | Label)
+    check_room(image.data, size[::-1], image.name, cause, keeps_dtype=keeps_dtype)
+    warn_of_mixing(image, interpolation)
     ratios = [t / s for s, t in zip(image.spacing, spacing, strict=True)]
     first = [(n - 1 - (m - 1) * r) / 2 for n, m, r in zip(image.size, size, ratios, strict=True)]
     origin = tuple(image.grid.to_world([first])[0].tolist())
     grid = Grid(tuple(int(n) for n in size), tuple(spacing), origin, image.direction)
-    policy = resolved(outside, image.data)
     if antialias is not None and max(ratios) > 1:
-        if isinstance(interpolation, Nearest):
-            raise ImageError(f"{image.name}: anti-aliasing mixes labels; pass antialias=None with Nearest, or Linear")
+        if keeps_dtype:
+            raise ImageError(
+                f"{image.name}: anti-aliasing mixes labels; pass antialias=None with Nearest and Label, or Linear"
+            )
         sigmas = [antialias.strength * sqrt(max(0.0, t**2 - s**2)) for s, t in zip(image.spacing, spacing, strict=True)]
         image = image.with_data(smooth(image.data, sigmas, image.spacing))
-    return resample(image, grid, None, interpolation, policy)
+    return onto_grid(image, grid, None, interpolation, policy)
 
 
 @for_batches
@@ -126,7 +155,7 @@ def resample_onto(
     image: MedImage,
     onto: MedImage | Grid,
     through: Through = None,
-    interpolation: Interpolation = LINEAR,
+    interpolation: Between = LINEAR,
     outside: Beyond = ZERO,
 ) -> MedImage:
     """`image` on the grid of another one, through a transform from there; as `medreg.resample`, also for batches.
@@ -139,7 +168,23 @@ def resample_onto(
         outside: what points outside the image get.
 
     Raises:
-        TransformError: when dimensions differ.
+        TransformError: when dimensions differ, or a matrix is not finite.
+        UsageError: what is no grid, transform, kernel or policy.
     """
+    one_of(onto, MedImage | Grid, "onto")
+    one_of(through, np.ndarray | Tensor | HasMatrix | PointMap | None, "through")
+    if isinstance(through, np.ndarray | Tensor) and not _is_sound(through):
+        raise TransformError(f"through: takes a matrix of finite numbers, got {described(through)}")
+    policy = resolved(outside, image.data, interpolation)
     grid = onto.grid if isinstance(onto, MedImage) else onto
-    return resample(image, grid, through, interpolation, resolved(outside, image.data))
+    keeps_dtype = isinstance(interpolation, Nearest | Label)
+    check_room(image.data, grid.shape, image.name, "the grid to resample onto", keeps_dtype=keeps_dtype)
+    warn_of_mixing(image, interpolation)
+    return onto_grid(image, grid, through, interpolation, policy)
+
+
+def _is_sound(matrix: np.ndarray[Any, Any] | Tensor) -> bool:
+    """Whether it holds finite real numbers."""
+    if isinstance(matrix, Tensor):
+        return not matrix.is_complex() and bool(matrix.detach().isfinite().all())
+    return matrix.dtype.kind in "fiu" and bool(np.isfinite(matrix).all())

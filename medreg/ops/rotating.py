@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from medreg.errors import TransformError
 from medreg.image import MedImage
-from medreg.ops.background import Beyond
+from medreg.ops.arguments import Numbers, numbers
+from medreg.ops.background import Between, Beyond
 from medreg.ops.batching import for_batches
 from medreg.ops.frames import KEEP, Axes, Frame, frame_grid, placed_motion
-from medreg.ops.motions import Numbers, Order, rotation
+from medreg.ops.motions import Order, rotation
 from medreg.ops.placing import LINEAR, ZERO, moved_onto
-from medreg.sample import Interpolation
 
 
 @for_batches
@@ -19,7 +20,7 @@ def rotate(
     axes: Axes = Axes.WORLD,
     order: Order = Order.XYZ,
     frame: Frame = KEEP,
-    interpolation: Interpolation = LINEAR,
+    interpolation: Between = LINEAR,
     outside: Beyond = ZERO,
 ) -> MedImage:
     """The content of `image` turned by `angles`: what was at p is then at c + R (p - c).
@@ -55,6 +56,12 @@ def rotate(
         >>> rotate(image, 90.0, interpolation=Nearest()).data.tolist()
         [[[3, 1], [4, 2]]]
     """
+    given = numbers(angles, "angles").reshape(-1)
+    if len(given) != (3 if image.dimension == 3 else 1):
+        raise TransformError(
+            f"angles: {image.name} has {image.dimension} axes and turns by "
+            f"{'3 angles (about x, y, z)' if image.dimension == 3 else 'one angle'}, got {given.tolist()}"
+        )
     linear = rotation(angles, None, order)[:-1, :-1]
     motion = placed_motion(linear, image.grid, centre, axes)
     return moved_onto(image, motion, frame_grid(frame, image.grid, motion), interpolation, outside)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from medreg.errors import UsageError
+from medreg.errors import TransformError, UsageError
 from medreg.image import MedImage
-from medreg.ops.background import Beyond
+from medreg.ops.arguments import Numbers, numbers, one_of
+from medreg.ops.background import Between, Beyond
 from medreg.ops.batching import for_batches
 from medreg.ops.frames import Axes, image_axes
-from medreg.ops.motions import Numbers, as_many, translation
+from medreg.ops.motions import translation
 from medreg.ops.placing import LINEAR, ZERO, moved_onto
-from medreg.sample import Interpolation
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Resampled:
         outside: what voxels get that come from outside the image.
     """
 
-    interpolation: Interpolation = LINEAR
+    interpolation: Between = LINEAR
     outside: Beyond = ZERO
 
 
@@ -52,14 +52,18 @@ def translate(image: MedImage, shift_mm: Numbers, axes: Axes = Axes.WORLD, by: M
         UsageError: when a shift wants a gradient and only the origin moves, which is a plain number.
     """
     d = image.dimension
-    shift = as_many(shift_mm, d, f"millimetres of shift for a {d}D image")
+    shift = numbers(shift_mm, "shift_mm").reshape(-1)
+    if len(shift) != d:
+        raise TransformError(f"shift_mm: {image.name} moves by {d} millimetres of shift, got {shift.tolist()}")
+    one_of(axes, Axes, "axes")
+    one_of(by, Means, "by")
     if axes is Axes.IMAGE:
         shift = image_axes(image.grid).to(shift) @ shift
     if isinstance(by, Resampled):
         return moved_onto(image, translation(shift), image.grid, by.interpolation, by.outside)
     if shift.requires_grad:
         raise UsageError(
-            "an origin carries no gradient; pass by=Resampled() to differentiate to the shift, or detach it"
+            "shift_mm: an origin carries no gradient; pass by=Resampled() to differentiate to the shift, or detach it"
         )
     origin = tuple(o + s for o, s in zip(image.origin, shift.tolist(), strict=True))
     return replace(image, origin=origin)

@@ -14,6 +14,7 @@ from torch import Tensor
 from medreg.batch import MedImageBatch
 from medreg.errors import ImageError
 from medreg.image import MedImage
+from medreg.ops.arguments import an_image, space_axes
 from medreg.sample import working_dtype
 
 Voxels = TypeVar("Voxels", Tensor, MedImage, MedImageBatch)
@@ -110,18 +111,22 @@ class Rows:
         return ", ".join([self.name, *(f"{word} {k}".strip() for word, k in zip(words, at, strict=True))])
 
 
-def rows_of(image: Given, mask: Given | None = None, dimension: int = 3) -> Rows:
+def rows_of(
+    image: Given, mask: Given | None = None, dimension: int = 3, argument: str = "image", masked: str = "mask"
+) -> Rows:
     """The values of `image` in rows, in `working_dtype`.
 
     Args:
         image: a tensor (..., z, y, x), or an image.
         mask: nonzero where a voxel counts: an image on the same grid, or a tensor that broadcasts to the image's.
         dimension: space axes at the end of a tensor; an image knows its own.
+        argument: what the image is called in the call, for messages.
+        masked: what the mask is called in it.
 
     Raises:
         ImageError: a tensor with too few axes, complex or empty; a mask that does not fit.
     """
-    values, d, name = _given(image, dimension)
+    values, d, name = _given(image, dimension, argument)
     if values.is_complex():
         raise ImageError(f"{name}: holds complex numbers; take their magnitude (abs) first")
     if values.ndim < d or values.numel() == 0:
@@ -129,7 +134,7 @@ def rows_of(image: Given, mask: Given | None = None, dimension: int = 3) -> Rows
             f"{name}: intensities of {d} space axes need a tensor (..., z, y, x), got {tuple(values.shape)}"
         )
     rows = values.to(working_dtype(values.dtype)).reshape(-1, math.prod(values.shape[values.ndim - d :])).contiguous()
-    masks = None if mask is None else _fitting(mask, image, values, name).reshape(rows.shape)
+    masks = None if mask is None else _fitting(mask, image, values, name, masked).reshape(rows.shape)
     return Rows(tuple(values.shape), d, rows, masks, name)
 
 
@@ -158,7 +163,7 @@ def ordered(values: Tensor) -> Tensor:
     return torch.from_numpy(np.sort(values.detach().numpy()))
 
 
-def check_same_grid(mask: MedImage, image: MedImage) -> None:
+def check_same_grid(mask: MedImage, image: MedImage, argument: str = "mask") -> None:
     """Masks and labels must lie on their image's grid, to a twentieth of a voxel.
 
     Raises:
@@ -169,31 +174,33 @@ def check_same_grid(mask: MedImage, image: MedImage) -> None:
         if float(np.abs(there - here).max()) <= NEAR:
             return
     raise ImageError(
-        f"{mask.name} does not lie on the grid of {image.name} (size {mask.size} against {image.size}); resample it "
-        "first: resample(mask, onto=image.grid, interpolation=Nearest())"
+        f"{argument}: {mask.name} does not lie on the grid of {image.name} (size {mask.size} against {image.size}); "
+        "resample it first: resample(mask, onto=image.grid, interpolation=Nearest())"
     )
 
 
-def _given(image: Given, dimension: int) -> tuple[Tensor, int, str]:
+def _given(image: Given, dimension: int, argument: str) -> tuple[Tensor, int, str]:
+    an_image(image, argument)
     if isinstance(image, Tensor):
-        return image, dimension, "values"
+        return image, space_axes(dimension), "values"
     return image.data, image.dimension, image.name if isinstance(image, MedImage) else "batch"
 
 
-def _fitting(mask: Given, image: Given, values: Tensor, name: str) -> Tensor:
+def _fitting(mask: Given, image: Given, values: Tensor, name: str, masked: str) -> Tensor:
     """Where voxels count, bool, of the shape of `values`."""
+    an_image(mask, masked)
     if not isinstance(mask, Tensor) and not isinstance(image, Tensor):
         items = [image] if isinstance(image, MedImage) else list(image)
         of_each = [mask] * len(items) if isinstance(mask, MedImage) else list(mask)
         if len(of_each) != len(items):
-            raise ImageError(f"{name}: {len(items)} images need one mask or as many, got {len(of_each)}")
+            raise ImageError(f"{name}: {masked}: {len(items)} images need one mask or as many, got {len(of_each)}")
         for one, item in zip(of_each, items, strict=True):
-            check_same_grid(one, item)
+            check_same_grid(one, item, masked)
     counts = (mask if isinstance(mask, Tensor) else mask.data).to(values.device) != 0
     try:
         return counts.expand(values.shape)
     except RuntimeError:
         raise ImageError(
-            f"{name}: a mask {tuple(counts.shape)} does not fit values {tuple(values.shape)}; it needs the same space "
-            "axes, and before them one channel or as many"
+            f"{name}: {masked}: a mask {tuple(counts.shape)} does not fit values {tuple(values.shape)}; it needs the "
+            "same space axes, and before them one channel or as many"
         ) from None

@@ -251,3 +251,23 @@ def test_without_h5py_the_error_says_how_to_install_it(tmp_path, image, monkeypa
         save_images(tmp_path / "a.h5", {"x": image})
     with pytest.raises(ReadError, match=r"pip install 'medreg\[hdf5\]'"):
         load_image(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"images": torch.zeros(1, 2, 3)}, "images: takes MedImages by their names"),
+        ({"images": [1]}, "images: takes MedImages by their names"),
+        ({"images": None}, "images: takes MedImages by their names"),
+        ({"images": {"a": torch.zeros(1, 2, 3)}}, "images: 'a' is to be a MedImage, got Tensor"),
+        ({"packed": 5}, r"packed: takes Deflate\(level\), got 5"),
+        ({"identity": "kept"}, "identity: takes Identity"),
+    ],
+)
+def test_what_is_no_image_or_choice_is_told_and_nothing_is_written(arguments, told, image, tmp_path):
+    path = tmp_path / "a.h5"
+    with pytest.raises(UsageError, match=told):
+        save_images(path, **{"images": {"a": image}, **arguments})
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UsageError, match="level: packing"):
+        Deflate("high")

@@ -154,3 +154,25 @@ def test_the_table_shows_the_first_and_last_epoch_and_not_too_many(all_epochs: i
         assert len(shown) <= 20
     assert shown_epochs(50, 50) == [1, 10, 20, 30, 40, 50]  # as published
     assert shown_epochs(0, 50) == []
+
+
+def test_a_model_that_is_no_better_than_an_empty_image_is_told() -> None:
+    from medreg.cli.train_inverse import _warnings
+
+    def told(mse: float) -> list[str]:
+        frame = {"empty": {"mse": 0.0053}, "baseline": {"mse": 0.0048}}
+        return _warnings({"result": {"test": mse}, "test": frame})
+
+    assert told(0.0014) == told(0.0048) == []
+    (same,), (worse,) = told(0.0053), told(0.01)
+    assert "is no better than that of an empty image, 0.005300" in same
+    assert "out of sight" in same
+    assert "is worse than that of an empty image" in worse
+
+
+def test_a_training_that_diverges_is_told(verb: Verb, tmp_path: Path) -> None:
+    flags = ["--model", "affine", "--learning-rate", "1e9", "--size", 8]
+    ran = verb(*SMALL, *flags, "--out", tmp_path / "o")
+    assert ran.exit_code == 2, ran.output
+    assert "the training has diverged in epoch" in ran.stderr
+    assert "smaller --learning-rate than 1e+09" in ran.stderr

@@ -104,7 +104,11 @@ def test_marks_that_do_not_fit_are_told(pair):
         rotate(MedImageBatch.stack(pair), each([(1.0, 0, 0)] * 3))
     with pytest.raises(UsageError, match="are for a batch"):
         rotate(pair[0], each([(1.0, 0, 0)]))
-    with pytest.raises(ImageError, match="takes a MedImage or a MedImageBatch, got Tensor"):
-        rotate(pair[0].data, (1.0, 0, 0))
+    with pytest.raises(UsageError, match="are for a batch"):
+        rotate(pair[0], (1.0, 0, 0), outside=Fill(each([1.0, 2.0])))
+    with pytest.raises(UsageError, match="holds one value for each item, got int 5"):
+        each(5)
+    with pytest.raises(ImageError, match="a MedImage, a MedImageBatch or a tensor, got an array of shape"):
+        rotate(pair[0].data.numpy(), (1.0, 0, 0))
     with pytest.raises(ImageError, match="images of a batch are alike"):
         resample_to_spacing(MedImageBatch.stack(pair), each([1.0, 2.0]))

@@ -83,7 +83,7 @@ def test_gradients_go_to_the_voxels_that_stay_and_to_the_fill():
 
 def test_boxes_that_cannot_be_are_told(image, dimension):
     d = dimension
-    with pytest.raises(ImageError, match="image.nii: the box .* use crop_or_pad"):
+    with pytest.raises(ImageError, match="image.nii: start, size: the box .* use crop_or_pad .*medreg pad --size"):
         crop(image, (0,) * d, (99,) * d)
     with pytest.raises(ImageError, match="not inside"):
         crop(image, (-1,) * d, (2,) * d)

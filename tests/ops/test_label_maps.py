@@ -211,3 +211,11 @@ def test_a_batch_is_the_loop_over_its_items_with_labels_in_common() -> None:
     assert torch.equal(channels.data, torch.stack([one_hot(image, (1, 2, 3)).data for image in images]))
     assert torch.equal(centroids(channels), torch.stack([centroids(one_hot(image)) for image in images]))
     assert torch.equal(maximum_radii(channels), torch.stack([maximum_radii(one_hot(image)) for image in images]))
+
+
+def test_channels_of_labels_have_no_unit_of_the_map() -> None:
+    grid = Grid.regular((4, 1, 1), (1.0, 1.0, 1.0))
+    labels = MedImage.on(
+        grid, torch.tensor([[[[0, 5, 5, 3]]]]), metadata={"units": "HU", "slope": 2.0, "path": "a.nii"}
+    )
+    assert one_hot(labels).metadata == {"path": "a.nii", "labels": (3, 5), "stored_dtype": "float32"}
