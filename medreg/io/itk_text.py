@@ -26,6 +26,18 @@ class Entry:
     parameters: tuple[float, ...]
     fixed: tuple[float, ...]
 
+    @staticmethod
+    def of(label: str, parameters: tuple[float, ...], fixed: tuple[float, ...]) -> Entry:
+        """From a class's whole name: "AffineTransform_double_3_3".
+
+        Raises:
+            TransformError: no such name. The message lacks the file's name.
+        """
+        parts = label.split("_")
+        if len(parts) != 4 or not parts[2].isdigit():
+            raise TransformError(f"unknown transform {label!r}")
+        return Entry(parts[0], int(parts[2]), parameters, fixed)
+
 
 def to_itk_text(matrix: FloatArray, centre: Sequence[float] | None = None) -> str:
     """The text of an AffineTransform file; every number with the digits that give the same float64 back.
@@ -34,16 +46,25 @@ def to_itk_text(matrix: FloatArray, centre: Sequence[float] | None = None) -> st
         matrix: (D+1) x (D+1), fixed -> moving points, LPS mm.
         centre: D numbers, the fixed point about which the file is to be parametrised; the origin when None.
     """
-    d = len(matrix) - 1
-    middle = np.zeros(d) if centre is None else np.asarray(centre, dtype=np.float64)
-    linear, offset = matrix[:d, :d], matrix[:d, d]
-    translation = offset - middle + linear @ middle
-    numbers = " ".join(repr(float(v)) for v in (*linear.ravel(), *translation))
+    parameters, middle = offset_parameters(matrix, centre)
+    d = len(middle)
+    numbers = " ".join(repr(float(v)) for v in parameters)
     fixed = " ".join(repr(float(v)) for v in middle)
     return (
         f"{HEADER}\n#Transform 0\nTransform: AffineTransform_double_{d}_{d}\n"
         f"Parameters: {numbers}\nFixedParameters: {fixed}\n"
     )
+
+
+def offset_parameters(matrix: FloatArray, centre: Sequence[float] | None) -> tuple[FloatArray, FloatArray]:
+    """The numbers of an AffineTransform: its parameters (D*D of A by rows, then D of t) and its centre (D).
+
+    A(x - c) + c + t = A x + offset, so t is the offset only about the origin.
+    """
+    d = len(matrix) - 1
+    middle = np.zeros(d) if centre is None else np.asarray(centre, dtype=np.float64)
+    linear, offset = matrix[:d, :d], matrix[:d, d]
+    return np.concatenate([linear.ravel(), offset - middle + linear @ middle]), middle
 
 
 def entries_of(text: str) -> list[Entry]:
@@ -60,10 +81,7 @@ def entries_of(text: str) -> list[Entry]:
         if not colon or key not in ("Transform", "Parameters", "FixedParameters"):
             raise TransformError(f"line {line!r} is none of Transform, Parameters and FixedParameters")
         if key == "Transform":
-            parts = value.split("_")
-            if len(parts) != 4 or not parts[2].isdigit():
-                raise TransformError(f"unknown transform {value!r}")
-            entries.append(Entry(parts[0], int(parts[2]), (), ()))
+            entries.append(Entry.of(value, (), ()))
             continue
         try:
             numbers = tuple(float(v) for v in value.split())

@@ -15,8 +15,12 @@ ALIKE = 1e-6
 """Relative difference below which an asked spacing is the file's own: headers keep float32."""
 
 
-def spacing_choice(text: str | None) -> tuple[float, ...] | None:
+def spacing_choice(text: str | None, option: str = "--spacing") -> tuple[float, ...] | None:
     """What `--spacing` was given: one number, or one for each axis with commas between, in mm; None for None.
+
+    Args:
+        text: what was given.
+        option: the flag's name, for the message.
 
     Raises:
         UsageError: for anything else.
@@ -33,7 +37,7 @@ def spacing_choice(text: str | None) -> tuple[float, ...] | None:
         values = ()
     if not 1 <= len(values) <= 3 or not all(0 < v < float("inf") for v in values):
         raise UsageError(
-            f"--spacing takes millimetres above 0, one number or X,Y or X,Y,Z, got {text!r}; "
+            f"{option} takes millimetres above 0, one number or X,Y or X,Y,Z, got {text!r}; "
             "micrometres are thousandths: 0.00025 for 0.25 µm"
         )
     return values

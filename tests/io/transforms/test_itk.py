@@ -1,4 +1,4 @@
-"""Transform files beside SimpleITK, which maps the same points."""
+"""ITK's and medreg's own transform files beside SimpleITK, which maps the same points."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy.io import loadmat, savemat
 
-from medreg.errors import ReadError, TransformError, WriteError
-from medreg.io.transforms import read_transform, transform_name, write_transform
+from medreg.errors import ReadError, TransformError, UsageError, WriteError
+from medreg.io.transforms import (
+    Form,
+    form_of_file,
+    form_of_name,
+    read_transform,
+    transform_name,
+    write_transform,
+)
 
 MM = 1e-9
 """Both sides compute in float64 on coordinates of some hundred mm: 1e-9 mm leaves four digits for rounding."""
@@ -112,9 +120,66 @@ def test_every_linear_class_that_simpleitk_writes_maps_the_same_points(name: str
 
 
 @pytest.mark.parametrize("suffix", [".mat", ".h5"])
-def test_binary_transforms_map_the_same_points(suffix: str, tmp_path: Path) -> None:
-    sitk.WriteTransform(affine_3d(), str(tmp_path / f"t{suffix}"))
-    assert np.abs(mapped(read_transform(tmp_path / f"t{suffix}")) - mapped_by_itk(affine_3d())).max() < MM
+@pytest.mark.parametrize("name", [name for name in CLASSES if name != "composite"])
+def test_binary_transforms_map_the_same_points(name: str, suffix: str, tmp_path: Path) -> None:
+    transform = CLASSES[name]()
+    sitk.WriteTransform(transform, str(tmp_path / f"t{suffix}"))
+    assert np.abs(mapped(read_transform(tmp_path / f"t{suffix}")) - mapped_by_itk(transform)).max() < MM
+
+
+@pytest.mark.parametrize("form", [Form.ITK_MAT, Form.ITK_H5])
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_simpleitk_maps_the_same_points_through_our_binary_files(form: Form, dimension: int, tmp_path: Path) -> None:
+    d = dimension
+    matrix = np.eye(d + 1)
+    matrix[:d, :d] += np.random.default_rng(7).uniform(-0.3, 0.3, (d, d))
+    matrix[:d, d] = np.random.default_rng(8).uniform(-90, 90, d)
+    path = tmp_path / ("t.mat" if form is Form.ITK_MAT else "t.h5")
+    write_transform(matrix, path, form=form, centre=CENTRE[:d])
+    read_by_itk = sitk.ReadTransform(str(path))
+    assert np.abs(mapped_by_itk(read_by_itk) - mapped(matrix)).max() < MM
+    assert read_by_itk.GetFixedParameters() == CENTRE[:d]
+    assert form_of_file(path) is form
+    assert np.abs(read_transform(path) - matrix).max() < 1e-12
+
+
+def test_a_mat_file_has_the_layout_of_ants(tmp_path: Path) -> None:
+    """0GenericAffine.mat: a column of 12 under the class's name, and the centre under "fixed"."""
+    matrix = np.eye(4)
+    matrix[:3] = np.arange(12).reshape(3, 4) + 0.1
+    write_transform(matrix, tmp_path / "x_0GenericAffine.mat")
+    stored = loadmat(tmp_path / "x_0GenericAffine.mat")
+    assert stored["fixed"].tolist() == [[0.0]] * 3
+    assert np.array_equal(stored["AffineTransform_double_3_3"].ravel(), [*matrix[:3, :3].ravel(), *matrix[:3, 3]])
+
+
+def test_a_mat_file_of_floats_is_read_as_its_floats(tmp_path: Path) -> None:
+    """antsRegistration --float 1."""
+    numbers = np.array([*OBLIQUE, *SHIFT], dtype=np.float32)
+    content = {"AffineTransform_float_3_3": numbers[:, None], "fixed": np.array(CENTRE, np.float32)[:, None]}
+    savemat(tmp_path / "t.mat", content, format="4")
+    transform = sitk.AffineTransform(numbers[:9].astype(float).tolist(), numbers[9:].astype(float).tolist(), CENTRE)
+    assert np.abs(mapped(read_transform(tmp_path / "t.mat")) - mapped_by_itk(transform)).max() < MM
+
+
+def test_a_composite_in_hdf5_maps_the_same_points(tmp_path: Path) -> None:
+    sitk.WriteTransform(composite(), str(tmp_path / "t.h5"))
+    assert np.abs(mapped(read_transform(tmp_path / "t.h5")) - mapped_by_itk(composite())).max() < MM
+
+
+@pytest.mark.parametrize("suffix", [".tfm", ".h5", ".mat"])
+def test_a_file_is_known_by_its_content_whatever_its_name(suffix: str, tmp_path: Path) -> None:
+    sitk.WriteTransform(skewed(), str(tmp_path / f"t{suffix}"))
+    (tmp_path / f"t{suffix}").rename(tmp_path / "transform")
+    assert np.abs(mapped(read_transform(tmp_path / "transform")) - mapped_by_itk(skewed())).max() < MM
+
+
+def test_digits_survive_a_composite_in_hdf5(tmp_path: Path) -> None:
+    """Not by mapping the origin and unit vectors: far from the origin that loses some."""
+    far = sitk.TranslationTransform(3, (1e6, 0.0, 0.0))
+    near = sitk.AffineTransform(OBLIQUE, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+    sitk.WriteTransform(sitk.CompositeTransform([far, near]), str(tmp_path / "t.h5"))
+    assert np.array_equal(read_transform(tmp_path / "t.h5")[:3, :3].ravel(), OBLIQUE)
 
 
 @pytest.mark.parametrize("dimension", [2, 3])
@@ -173,7 +238,7 @@ def test_a_linear_transform_has_itks_name_and_may_be_json_too(tmp_path: Path) ->
 
 
 def test_itks_text_cannot_hold_a_homography_and_says_what_can(tmp_path: Path) -> None:
-    with pytest.raises(TransformError, match=r"t\.tfm: .*A homography is kept in medreg's own \.json"):
+    with pytest.raises(TransformError, match=r"t\.tfm: .*is a homography .* write \.json, medreg's own"):
         write_transform(bent(3), tmp_path / "t.tfm")
     assert list(tmp_path.iterdir()) == []
 
@@ -193,12 +258,14 @@ def test_plain_rows_of_numbers_are_a_matrix(separator: str, tmp_path: Path) -> N
 
 
 BAD = {
-    "transposed.txt": ("1 0 0 0\n0 1 0 0\n0 0 1 0\n5 6 7 1\n", "is it transposed"),
+    "transposed.txt": (
+        "# medreg: fixed points -> moving points, LPS mm\n1 0 0 0\n0 1 0 0\n0 0 1 0\n5 6 7 1\n",
+        "is it transposed",
+    ),
     "ragged.txt": ("1 0 0\n0 1\n", "rows of one length"),
     "small.txt": ("1 0\n0 1\n", "4 rows of 4"),
     "words.txt": ("hello world\n", "not a transform that medreg reads"),
     "nan.txt": ("1 0 nan\n0 1 0\n0 0 1\n", "not finite"),
-    "flirt.mat": ("1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n", "FLIRT"),
     "other.json": ('{"a": 1}', "no run.json"),
     "ragged.json": ('{"transform": {"matrix": [[1, 0, 0], [0, 1]]}}', "no run.json"),
     "shape.json": ('{"transform": {"matrix": [[1, 0], [0, 1]]}}', "4 rows of 4"),
@@ -255,3 +322,31 @@ def test_a_matrix_that_is_not_affine_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="does not exist"):
         write_transform(np.eye(4), tmp_path / "nowhere" / "t.tfm")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["t.mat", "t", "t.xyz", "t.nii.gz"])
+def test_a_name_that_tells_no_form_is_refused_with_the_option(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--to"):
+        write_transform(np.eye(4), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+NAMES = {
+    "sub_0GenericAffine.mat": Form.ITK_MAT,
+    "TransformParameters.0.txt": Form.ELASTIX,
+    "TransformParameters.1.toml": Form.ELASTIX_TOML,
+    "T.TFM": Form.ITK,
+    "t.txt": Form.ITK,
+    "t.h5": Form.ITK_H5,
+    "t.json": Form.MEDREG,
+    "t.lta": Form.LTA,
+    "register.dat": Form.REGISTER_DAT,
+    "t.aff12.1D": Form.AFNI,
+    "t.x5": Form.X5,
+    "reg.dcm": Form.DICOM,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_tells_the_form_to_write(name: str) -> None:
+    assert form_of_name(name) is NAMES[name]
