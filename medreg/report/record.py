@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -48,6 +49,7 @@ class Ran:
         shares: share of the voxels that count, of "fixed" and "moving" where they have masks.
         start_sha256: of the transform that was given as the start.
         derived: the DICOM series that was written, as the record tells it.
+        report: the files of the report by what they are; empty without one.
     """
 
     job: Job
@@ -63,22 +65,14 @@ class Ran:
     shares: Mapping[str, float] = field(default_factory=dict)
     start_sha256: str | None = None
     derived: Mapping[str, Any] | None = None
+    report: Mapping[str, str] = field(default_factory=dict)
 
 
 def record_of(ran: Ran) -> dict[str, Any]:
     """The record, of plain JSON values."""
-    result, fixed, moving = ran.result, ran.inputs["fixed"].image, ran.inputs["moving"].image
-    unit = "px" if fixed.metadata.get("unit") == "px" == moving.metadata.get("unit") else "mm"
-    worlds = {str(image.metadata.get("world", "LPS")) for image in (fixed, moving)}
-    world = "picture" if worlds == {"picture"} else "LPS"
-    transform = {
-        "kind": str(result.transform.kind.value),
-        "asked": str(result.recipe.transform.value),
-        "fallback": result.fallback,
-        "dimension": result.transform.dimension,
-        **motion_of(result.transform.matrix, fixed.grid, moving.grid, unit, world),
-        "centre": list(result.transform.centre),
-    }
+    result = ran.result
+    transform = _transform(result, ran.inputs)
+    unit, world = transform["unit"], transform["world"]
     return {
         "transform": transform,
         "metric": _metric(result),
@@ -87,11 +81,7 @@ def record_of(ran: Ran) -> dict[str, Any]:
             "used": result.start,
             "candidates": [asdict(candidate) for candidate in result.candidates],
         },
-        "verdict": {
-            "standing": result.verdict.standing.value,
-            "agreement": result.verdict.agreement,
-            "reasons": list(result.verdict.reasons),
-        },
+        "verdict": _verdict(result, ran.files, unit),
         "outcome": {"name": result.outcome.value, "advice": result.outcome.advice},
         "levels": [_level(stage, unit) for stage in result.stages],
         "seconds": {**_phases(ran), "total": ran.seconds["total"]},
@@ -112,7 +102,9 @@ def record_of(ran: Ran) -> dict[str, Any]:
                 + ", fixed -> moving points, "
                 + {"px": "px", "mm": "mm" if world == "picture" else "LPS mm"}[unit],
             },
+            **({} if result.verdict.predicted_error is None else {"error": {"file": "error.nii.gz"}}),
             **({} if ran.derived is None else {"dicom": dict(ran.derived)}),
+            **({"report": dict(ran.report)} if ran.report else {}),
         },
         "warnings": list(ran.warnings),
         "versions": versions(),
@@ -120,6 +112,59 @@ def record_of(ran: Ran) -> dict[str, Any]:
         "threads": ran.threads,
         "seed": result.recipe.seed,
         "job": _job(ran),
+    }
+
+
+def heading_of(result: Result, files: Mapping[str, Path], inputs: Mapping[str, Ahead]) -> dict[str, Any]:
+    """What is known of the record before anything is written: the inputs' names, the transform and the verdict."""
+    transform = _transform(result, inputs)
+    return {
+        "inputs": {role: {"file": str(path)} for role, path in files.items()},
+        "transform": transform,
+        "verdict": _verdict(result, files, transform["unit"]),
+    }
+
+
+def _transform(result: Result, inputs: Mapping[str, Ahead]) -> dict[str, Any]:
+    fixed, moving = inputs["fixed"].image, inputs["moving"].image
+    unit = "px" if fixed.metadata.get("unit") == "px" == moving.metadata.get("unit") else "mm"
+    worlds = {str(image.metadata.get("world", "LPS")) for image in (fixed, moving)}
+    world = "picture" if worlds == {"picture"} else "LPS"
+    return {
+        "kind": str(result.transform.kind.value),
+        "asked": str(result.recipe.transform),
+        "fallback": result.fallback,
+        **_choice(result),
+        "dimension": result.transform.dimension,
+        "world": world,
+        **motion_of(result.transform.matrix, fixed.grid, moving.grid, unit, world),
+        "centre": list(result.transform.centre),
+    }
+
+
+def _choice(result: Result) -> dict[str, Any]:
+    """Why the family, and how those that were tried compare, where the images were to choose; nats and mm."""
+    if result.choice is None:
+        return {"reason": None}
+    names = ("parameters", "misfit", "cost", "furthest")
+    families = [{"kind": str(f.kind), **{name: getattr(f, name) for name in names}} for f in result.choice.families]
+    return {"reason": result.choice.reason, "families": families}
+
+
+def _verdict(result: Result, files: Mapping[str, Path], unit: str) -> dict[str, Any]:
+    verdict, error = result.verdict, result.verdict.predicted_error
+    told = None
+    if error is not None:
+        told = {"mean_mm": error.mean_mm, "p95_mm": error.p95_mm, "interval_mm": list(error.interval_mm)}
+    names = {role.upper(): shlex.quote(str(files[role])) for role in ("fixed", "moving")}
+    return {
+        "standing": verdict.standing.value,
+        "reasons": [re.sub(r"(?<=\d) mm\b", f" {unit}", reason) for reason in verdict.reasons],
+        "next": [" ".join(names.get(word, word) for word in command.split(" ")) for command in verdict.next],
+        "agreement": verdict.agreement,
+        "probability_of_failure": verdict.probability_of_failure,
+        "predicted_error": told,
+        "features": dict(verdict.features),
     }
 
 
@@ -229,6 +274,8 @@ def _job(ran: Ran) -> dict[str, Any]:
         **{f"{role}_spacing": spacing for role, spacing in ran.job.spacings.items()},
         **{f"{role}_series": _series(ran, role) for role in ("fixed", "moving") if _series(ran, role) is not None},
         **({} if ran.job.uneven == "refuse" else {"uneven": ran.job.uneven}),
+        **({} if ran.job.report else {"report": False}),
+        **({"strict": True} if ran.job.strict else {}),
         "volume": ran.job.volume,
         "device": ran.device,
         "threads": ran.threads,

@@ -43,10 +43,13 @@ def summary(record: Mapping[str, Any], *, detailed: bool = False) -> list[Line]:
     lines = [
         Line("", f"{title_of(moving, fixed, _series(record))}, {record['transform']['kind']}", "strong"),
         Line("found", motion(record["transform"])),
-        _verdict(record["verdict"]),
+        _verdict(record["verdict"], record["transform"]["unit"]),
+        *(Line("try", command) for command in record["verdict"].get("next", ())),
         Line("ended", _ended(outcome, record["verdict"]), tone),
         Line("metric", f"{_compared(metric)} {_final(record)}{reason}"),
     ]
+    if why := record["transform"].get("reason"):
+        lines.insert(2, Line("family", why))
     if masks := record.get("masks"):
         lines.append(Line("counted", ", ".join(_counted(role, mask) for role, mask in masks.items())))
     fewer = [record["transform"]["fallback"]] if record["transform"]["fallback"] else []
@@ -58,7 +61,8 @@ def summary(record: Mapping[str, Any], *, detailed: bool = False) -> list[Line]:
     lines.append(Line("took", f"{seconds['total']:.1f} s on {_place(record)}", "faint"))
     outputs = record["outputs"]
     moved = f"{outputs['moved']['file']} ({outputs['moved']['note']})"
-    lines.append(Line("wrote", f"{outputs['folder']}/: {moved}, {outputs['transform']['file']}, run.json"))
+    report = f", {outputs['report']['page']}" if "report" in outputs else ""
+    lines.append(Line("wrote", f"{outputs['folder']}/: {moved}, {outputs['transform']['file']}, run.json{report}"))
     if "dicom" in outputs:
         derived = outputs["dicom"]
         registration = f", {derived['registration']}" if "registration" in derived else ""
@@ -71,9 +75,14 @@ def summary(record: Mapping[str, Any], *, detailed: bool = False) -> list[Line]:
     ]
 
 
-def _verdict(verdict: Mapping[str, Any]) -> Line:
-    tone: Tone = "good" if verdict["standing"] == "ok" else "warning"
-    return Line("verdict", f"{verdict['standing']}: {'; '.join(verdict['reasons'])}", tone)
+def _verdict(verdict: Mapping[str, Any], unit: str) -> Line:
+    """Of what is ok the predicted error, else the reasons."""
+    good, error = verdict["standing"] == "ok", verdict.get("predicted_error")
+    said = "; ".join(verdict["reasons"])
+    if good and error:
+        mean, low, high = (f"{v:.2g}" for v in (error["mean_mm"], *error["interval_mm"]))
+        said = f"predicted error {mean} {unit} (95 %: {low} to {high})"
+    return Line("verdict", f"{verdict['standing']}: {said}", "good" if good else "warning")
 
 
 def _ended(outcome: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
