@@ -27,28 +27,50 @@ if TYPE_CHECKING:
     from medreg.geometry.grid import Grid
     from medreg.image import Leading, MedImage
     from medreg.io import read_image, write_image
+    from medreg.registration.module_training import TrainedResult
     from medreg.registration.pairwise import register
     from medreg.registration.recipe import Recipe
     from medreg.registration.result import Result
-    from medreg.sample import CubicBSpline, Edge, Fill, Linear, Nearest, WindowedSinc, resample
+    from medreg.sample import (
+        CubicBSpline,
+        Edge,
+        Fill,
+        Label,
+        Linear,
+        Mirror,
+        Nearest,
+        Periodic,
+        Reflect,
+        WindowedSinc,
+        resample,
+    )
+    from medreg.transform.composite import Composite
     from medreg.transform.homography import Homography
     from medreg.transform.linear import LinearTransform
+    from medreg.transform.neural import Neural
 
 _HOMES = {
+    "Composite": "medreg.transform.composite",
     "CubicBSpline": "medreg.sample",
     "Edge": "medreg.sample",
     "Fill": "medreg.sample",
-    "Homography": "medreg.transform.homography",
     "Grid": "medreg.geometry.grid",
+    "Homography": "medreg.transform.homography",
+    "Label": "medreg.sample",
     "Leading": "medreg.image",
     "Linear": "medreg.sample",
     "LinearTransform": "medreg.transform.linear",
     "MedImage": "medreg.image",
     "MedregError": "medreg.errors",
     "MedregWarning": "medreg.errors",
+    "Mirror": "medreg.sample",
     "Nearest": "medreg.sample",
+    "Neural": "medreg.transform.neural",
+    "Periodic": "medreg.sample",
     "Recipe": "medreg.registration.recipe",
+    "Reflect": "medreg.sample",
     "Result": "medreg.registration.result",
+    "TrainedResult": "medreg.registration.module_training",
     "WindowedSinc": "medreg.sample",
     "read_image": "medreg.io",
     "register": "medreg.registration.pairwise",
@@ -57,20 +79,27 @@ _HOMES = {
 }
 
 __all__ = [
+    "Composite",
     "CubicBSpline",
     "Edge",
     "Fill",
     "Grid",
     "Homography",
+    "Label",
     "Leading",
     "Linear",
     "LinearTransform",
     "MedImage",
     "MedregError",
     "MedregWarning",
+    "Mirror",
     "Nearest",
+    "Neural",
+    "Periodic",
     "Recipe",
+    "Reflect",
     "Result",
+    "TrainedResult",
     "WindowedSinc",
     "read_image",
     "register",

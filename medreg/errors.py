@@ -69,5 +69,11 @@ class TransformError(MedregError):
     exit_code = 10
 
 
+class FailedError(MedregError):
+    """The registration was done, but its verdict is `failed`, and `--strict` asked to hear of it so."""
+
+    exit_code = 11
+
+
 class MedregWarning(UserWarning):
     """Something looks wrong but medreg can go on; the text says what it did."""

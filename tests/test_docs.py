@@ -28,7 +28,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
-BENCHMARKS = ROOT / "benchmarks" / "compare.py"
+BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
 
 
 def fences(text: str, language: str) -> list[str]:
@@ -101,7 +101,7 @@ def test_every_flag_that_is_mentioned_exists() -> None:
         ),
     }
     known |= {"--install-completion", "--show-completion"}  # typer's own, in the help of `medreg`
-    known |= set(re.findall(r'"(--[a-z-]+)"', BENCHMARKS.read_text()))
+    known |= {flag for script in BENCHMARKS for flag in re.findall(r'"(--[a-z-]+)"', script.read_text())}
     for page, text in TEXTS.items():
         ours = "\n".join(line for line in text.splitlines() if not re.match(r" *(ruff|\S*pip|python3) ", line))
         for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", ours):

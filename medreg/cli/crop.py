@@ -12,6 +12,7 @@ from medreg.cli.options import Image, Overwrite, Quiet, Series, Uneven, Verbose
 
 if TYPE_CHECKING:
     from medreg.image import MedImage
+    from medreg.ops import Between
 
 
 @reported
@@ -43,7 +44,7 @@ def crop(
 
     first, count = values(start, "--start", whole=True), values(size, "--size", whole=True)
 
-    def change(medical: MedImage) -> MedImage:
+    def change(medical: MedImage, _: Between) -> MedImage:
         from medreg import ops
 
         return ops.crop(medical, for_axes(first, medical, "--start"), for_axes(count, medical, "--size"))

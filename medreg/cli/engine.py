@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from medreg.errors import DeviceError, UsageError
@@ -17,10 +18,21 @@ from medreg.io.stored import StoredImage
 from medreg.registration.foreground import foreground_mask
 from medreg.registration.mask import combined
 from medreg.registration.pairwise import register
+from medreg.registration.result import Result
 from medreg.sample import CubicBSpline, Edge, Fill, Interpolation, Linear, Nearest, WindowedSinc, resample
 from medreg.types import FloatArray
 
-__all__ = ["INTERPOLATIONS", "compute_on", "counting", "image_on", "moved_onto", "register", "share_of", "write"]
+__all__ = [
+    "INTERPOLATIONS",
+    "compute_on",
+    "counting",
+    "error_over",
+    "image_on",
+    "moved_onto",
+    "register",
+    "share_of",
+    "write",
+]
 
 INTERPOLATIONS: dict[str, Interpolation] = {
     "nearest": Nearest(),
@@ -82,6 +94,14 @@ def write(image: MedImage, path: Path, beside: Clerk) -> str:
 def share_of(mask: MedImage) -> float:
     """The share of voxels that count, 0 to 1."""
     return float((mask.data != 0).any(0).float().mean())
+
+
+def error_over(result: Result, grid: Grid) -> StoredImage | None:
+    """The predicted error, mm, over the fixed image's grid, coarsely; None where it could not be told."""
+    if result.verdict.predicted_error is None:
+        return None
+    error, coarse = result.verdict.predicted_error.over(grid)
+    return StoredImage(np.ascontiguousarray(error[None], dtype=np.float32), coarse)
 
 
 def moved_onto(

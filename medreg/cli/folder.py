@@ -11,12 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from medreg.cli.reporting import FILES
 from medreg.errors import WriteError
 from medreg.io.content import KIND_OF_SUFFIX
 from medreg.io.dicom.origin import DERIVED_BY
 from medreg.io.transforms import LINEAR, PROJECTIVE
 
 RECORD = "run.json"
+ERROR = "error.nii.gz"
 REGISTRATION = "registration.dcm"
 _HEAD_BYTES = 1 << 20
 
@@ -87,7 +89,7 @@ class FilledAtOnce(ABC):
 
 
 class OutputFolder(FilledAtOnce):
-    """A folder of `moved.*`, `transform.*` and `run.json`, among whatever else is there.
+    """A folder of `moved.*`, `transform.*`, `error.nii.gz`, `run.json` and a report, among whatever else is there.
 
     The record comes last, so that a `run.json` says that all is there.
     """
@@ -100,7 +102,7 @@ class OutputFolder(FilledAtOnce):
         """See the base class."""
         if self.path.exists() and not self.path.is_dir():
             raise WriteError(f"{self.path}: is a file; name a folder for the outputs with --out")
-        names = [LINEAR, PROJECTIVE, RECORD, *(f"moved{suffix}" for suffix in KIND_OF_SUFFIX)]
+        names = [LINEAR, PROJECTIVE, RECORD, ERROR, *FILES.values(), *(f"moved{suffix}" for suffix in KIND_OF_SUFFIX)]
         there = [name for name in names if (self.path / name).exists()]
         if there and not self._overwrite:
             raise WriteError(
@@ -111,7 +113,8 @@ class OutputFolder(FilledAtOnce):
     def put_in_place(self) -> None:
         """See the base class."""
         files = sorted(self.inside.iterdir(), key=lambda p: (p.name == RECORD, p.name))
-        (self.path / RECORD).unlink(missing_ok=True)  # an old record must not vouch for new files
+        for name in (RECORD, ERROR, *FILES.values()):  # an old record or report must not vouch for new files
+            (self.path / name).unlink(missing_ok=True)
         for file in files:
             file.replace(self.path / file.name)
 

@@ -11,10 +11,14 @@ from typing import Annotated, NoReturn
 import typer
 
 from medreg.cli.apply import apply
+from medreg.cli.compose import compose
 from medreg.cli.convert import convert
+from medreg.cli.convert_transform import convert_transform
 from medreg.cli.crop import crop
+from medreg.cli.evaluate import evaluate
 from medreg.cli.failing import TERMINATED
 from medreg.cli.info import info
+from medreg.cli.invert import invert
 from medreg.cli.pad import pad
 from medreg.cli.register import register
 from medreg.cli.reorient import reorient
@@ -31,7 +35,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # its tables cut long names short, and take [brackets] for markup
 )
-for verb in (register, apply, convert, rotate, resample, reorient, crop, pad, stitch, train_inverse, info):
+for verb in (
+    register,
+    apply,
+    compose,
+    invert,
+    convert,
+    convert_transform,
+    rotate,
+    resample,
+    reorient,
+    crop,
+    pad,
+    stitch,
+    train_inverse,
+    evaluate,
+    info,
+):
     app.command()(verb)
 
 

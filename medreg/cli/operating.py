@@ -20,15 +20,19 @@ from medreg.io.spacing import with_spacing
 
 if TYPE_CHECKING:
     from medreg.image import MedImage
-    from medreg.ops import Beyond
-    from medreg.sample import Interpolation
+    from medreg.io.stored import StoredImage
+    from medreg.ops import Between, Beyond
 
-Change = Callable[["MedImage"], "MedImage"]
+Change = Callable[["MedImage", "Between"], "MedImage"]
+"""From the image, and how it is taken between its voxels, to the result."""
 
 
 @dataclass(frozen=True)
 class Operating:
-    """What to read, where to compute, and the picture to draw of all results, if any."""
+    """What to read, where to compute, the picture to draw of all results, if any, and the interpolation, if any.
+
+    An `interpolation` of "auto" is label for what looks like a label map, as in `medreg apply`, and else linear.
+    """
 
     image: Path
     choice: Choice
@@ -36,6 +40,7 @@ class Operating:
     device: str = "auto"
     threads: int | None = None
     picture: Path | None = None
+    interpolation: str = "nearest"
 
 
 def operate(task: Operating, changes: Mapping[Path, Change], *, overwrite: bool) -> str:
@@ -55,10 +60,11 @@ def operate(task: Operating, changes: Mapping[Path, Change], *, overwrite: bool)
         with importing_torch():
             from medreg.cli import engine
         device, _ = engine.compute_on(task.device, task.threads)
-        image = engine.image_on(device, with_spacing(reading.result()[0].image, task.spacing))
-        lines, shown = [], []
+        stored = with_spacing(reading.result()[0].image, task.spacing)
+        kernel, lines = _between(task, stored)
+        image, shown = engine.image_on(device, stored), []
         for path, change in changes.items():
-            changed = change(image)
+            changed = change(image, kernel)
             lines.append(f"wrote {path} ({_described(changed)}, {engine.write(changed, path, beside)})")
             if task.picture is not None:
                 shown.append(changed)
@@ -107,11 +113,19 @@ def for_axes(numbers: Sequence[float], image: MedImage, option: str) -> list[int
     return [int(n) for n in (list(numbers) * d if len(numbers) == 1 else numbers)]
 
 
-def interpolation_named(name: str | None) -> Interpolation:
-    """The kernel of an option; linear when it was not given."""
+def _between(task: Operating, image: StoredImage) -> tuple[Between, list[str]]:
+    """How the image is taken between its voxels, and what to tell where nobody has said it."""
     from medreg.cli import engine
+    from medreg.cli.labels import why_labels
+    from medreg.sample import Label
 
-    return engine.INTERPOLATIONS[name or "linear"]
+    why = why_labels(image) if task.interpolation == "auto" else None
+    if why is not None:
+        said = f"{task.image}: is taken for a label map ({why}), so --interpolation is label; name one to choose"
+        return Label(), [said]
+    if task.interpolation == "label":
+        return Label(), []
+    return engine.INTERPOLATIONS["linear" if task.interpolation == "auto" else task.interpolation], []
 
 
 def beyond(text: str) -> Beyond:

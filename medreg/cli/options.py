@@ -18,6 +18,10 @@ InterpolationName = Annotated[
     Literal["nearest", "linear", "cubic", "sinc"] | None,
     typer.Option("--interpolation", help="Between voxels; nearest for label maps (default: linear)."),
 ]
+OwnInterpolationName = Annotated[
+    Literal["nearest", "linear", "cubic", "sinc", "label"] | None,
+    typer.Option("--interpolation", help="Between voxels (default: label for label maps, linear for the rest)."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are there already.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print every step; tracebacks of internal errors.")]

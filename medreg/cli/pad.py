@@ -13,6 +13,7 @@ from medreg.errors import UsageError
 
 if TYPE_CHECKING:
     from medreg.image import MedImage
+    from medreg.ops import Between
 
 
 @reported
@@ -47,20 +48,20 @@ def pad(
     from medreg.cli.operating import Operating, beyond, for_axes, operate, values
     from medreg.io.dicom.choice import dicom_choice
 
-    if (size is not None) == any(v is not None for v in (by, before, after)) or (by and (before or after)):
+    one_sided = before is not None or after is not None
+    if [size is not None, by is not None, one_sided].count(True) != 1:
         raise UsageError("say how many voxels to add: --by N, or --before and --after, or --size for the whole")
-    low, high = (
-        values(text or "0", option, whole=True)
-        for text, option in ((by or before, "--before"), (by or after, "--after"))
-    )
+    ends = [(by, "--by")] * 2 if by is not None else [(before, "--before"), (after, "--after")]
+    added = [(values("0" if text is None else text, option, whole=True), option) for text, option in ends]
     count = None if size is None else values(size, "--size", whole=True)
 
-    def change(medical: MedImage) -> MedImage:
+    def change(medical: MedImage, _: Between) -> MedImage:
         from medreg import ops
 
         if count is not None:
             return ops.crop_or_pad(medical, for_axes(count, medical, "--size"), beyond(outside))
-        return ops.pad(medical, for_axes(low, medical, "--before"), for_axes(high, medical, "--after"), beyond(outside))
+        low, high = (for_axes(numbers, medical, option) for numbers, option in added)
+        return ops.pad(medical, low, high, beyond(outside))
 
     target = out or Path(f"{stem_of(image)}_padded.nii.gz")
     told = operate(Operating(image, dicom_choice(series, uneven), device="cpu"), {target: change}, overwrite=overwrite)

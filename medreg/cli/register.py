@@ -31,12 +31,13 @@ def register(
         Path | None, typer.Option("--out", "-o", help="Folder of the outputs (default: MOVING_to_FIXED).")
     ] = None,
     transform: Annotated[
-        Literal["translation", "rigid", "similarity", "affine", "homography"] | None,
+        Literal["auto", "translation", "rigid", "similarity", "affine", "homography"] | None,
         typer.Option(
             "--transform",
             "-t",
             metavar="KIND",
-            help="How the moving image may move: translation, rigid, similarity, affine (the default) or homography.",
+            help="How the moving image may move: translation, rigid, similarity, affine (the default), homography; or "
+            "auto, the simplest of rigid, similarity, affine (and in 2D homography) that explains the images.",
         ),
     ] = None,
     metric: Annotated[
@@ -134,6 +135,13 @@ def register(
     keep_identifiers: Annotated[
         bool | None, typer.Option("--keep-identifiers", help="Name the patients of DICOM images in run.json.")
     ] = None,
+    report: Annotated[
+        bool | None,
+        typer.Option("--report/--no-report", help="Write report.html and figure.png (the default), or neither."),
+    ] = None,
+    strict: Annotated[
+        bool | None, typer.Option("--strict", help="End with exit code 11 where the verdict is failed.")
+    ] = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -141,14 +149,15 @@ def register(
 ) -> None:
     """Bring MOVING onto FIXED.
 
-    Writes moved.nii.gz, transform.tfm (transform.json for a homography) and run.json into a folder.
+    Writes moved.nii.gz, transform.tfm (transform.json for a homography), run.json, report.html and figure.png into a
+    folder.
 
     Images: DICOM (a file, folder, DICOMDIR or zip), NIfTI, MGZ, NRRD, MetaImage, PNG, JPEG, TIFF, BMP. Both may also be
     named in --config.
     """
     from medreg.cli.jobs import job_for
     from medreg.cli.outside import outside_value
-    from medreg.cli.run import run
+    from medreg.cli.run import refuse_failed, run
     from medreg.cli.screen import screen_for
     from medreg.io.spacing import spacing_choice
     from medreg.io.volumes import volume_choice
@@ -183,6 +192,11 @@ def register(
         uneven=uneven,
         dicom_out=dicom_out,
         keep_identifiers=keep_identifiers or None,
+        report=report,
+        strict=strict or None,
         volume=number if number is None or isinstance(number, int) else "mean",
     )
-    screen.show(run(asked, screen, overwrite=overwrite))
+    record = run(asked, screen, overwrite=overwrite)
+    screen.show(record)
+    if asked.job.strict:
+        refuse_failed(record)

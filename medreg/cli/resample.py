@@ -12,8 +12,8 @@ from medreg.cli.options import (
     Device,
     Image,
     ImageSpacing,
-    InterpolationName,
     Overwrite,
+    OwnInterpolationName,
     Quiet,
     Series,
     Threads,
@@ -24,6 +24,7 @@ from medreg.errors import UsageError
 
 if TYPE_CHECKING:
     from medreg.image import MedImage
+    from medreg.ops import Between
 
 
 @reported
@@ -40,7 +41,7 @@ def resample(
         bool,
         typer.Option("--antialias/--no-antialias", help="Smooth first, where voxels become larger; not label maps."),
     ] = True,
-    interpolation: InterpolationName = None,
+    interpolation: OwnInterpolationName = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The file to write (default: IMAGE_resampled.nii.gz).")
     ] = None,
@@ -55,7 +56,7 @@ def resample(
 ) -> None:
     """Give IMAGE voxels of another size, over the same extent. Onto another image's grid: `medreg apply --like`."""
     from medreg.cli.jobs import stem_of
-    from medreg.cli.operating import Operating, for_axes, interpolation_named, operate, values
+    from medreg.cli.operating import Operating, for_axes, operate, values
     from medreg.io.dicom.choice import dicom_choice
     from medreg.io.spacing import spacing_choice
 
@@ -64,11 +65,11 @@ def resample(
     count = None if size is None else values(size, "--size", whole=True)
     millimetres = spacing_choice(spacing)
 
-    def change(medical: MedImage) -> MedImage:
+    def change(medical: MedImage, kernel: Between) -> MedImage:
         from medreg import ops
+        from medreg.sample import Label, Nearest
 
-        filtered = ops.Antialias() if antialias and interpolation != "nearest" else None
-        kernel = interpolation_named(interpolation)
+        filtered = ops.Antialias() if antialias and not isinstance(kernel, Label | Nearest) else None
         if count is not None:
             return ops.resize(medical, for_axes(count, medical, "--size"), filtered, kernel)
         assert millimetres is not None
@@ -78,7 +79,14 @@ def resample(
         return ops.resample_to_spacing(medical, wanted, filtered, kernel)
 
     target = out or Path(f"{stem_of(image)}_resampled.nii.gz")
-    task = Operating(image, dicom_choice(series, uneven), spacing_choice(image_spacing), device or "auto", threads)
+    task = Operating(
+        image,
+        dicom_choice(series, uneven),
+        spacing_choice(image_spacing),
+        device or "auto",
+        threads,
+        interpolation=interpolation or "auto",
+    )
     told = operate(task, {target: change}, overwrite=overwrite)
     if not quiet:
         typer.echo(told)

@@ -14,8 +14,8 @@ from medreg.cli.options import (
     Device,
     Image,
     ImageSpacing,
-    InterpolationName,
     Overwrite,
+    OwnInterpolationName,
     Quiet,
     Series,
     Surroundings,
@@ -28,6 +28,7 @@ from medreg.errors import UsageError
 if TYPE_CHECKING:
     from medreg.cli.operating import Change
     from medreg.image import MedImage
+    from medreg.ops import Between
 
 _MOST = 1000
 
@@ -58,7 +59,7 @@ def rotate(
     expand: Annotated[
         bool, typer.Option("--expand", help="Enlarge the grid so that no voxel is lost; else it stays.")
     ] = False,
-    interpolation: InterpolationName = None,
+    interpolation: OwnInterpolationName = None,
     outside: Surroundings = "0",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The file to write (default: IMAGE_rotated.nii.gz).")
@@ -87,18 +88,28 @@ def rotate(
     target = out or Path(f"{stem_of(image)}_rotated.nii.gz")
     stem = stem_of(target)
     task = Operating(
-        image, dicom_choice(series, uneven), spacing_choice(image_spacing), device or "auto", threads, picture
+        image,
+        dicom_choice(series, uneven),
+        spacing_choice(image_spacing),
+        device or "auto",
+        threads,
+        picture,
+        interpolation or "auto",
     )
 
     def turned(turn: tuple[float, ...]) -> Change:
-        def change(medical: MedImage) -> MedImage:
+        def change(medical: MedImage, kernel: Between) -> MedImage:
             from medreg import ops
-            from medreg.cli.operating import beyond, interpolation_named
+            from medreg.cli.operating import beyond
 
             if (medical.dimension == 3) != (len(turn) == 3):
                 raise UsageError(
                     f"--angles {angles}: {medical.name} has {medical.dimension} axes and turns by "
                     f"{'three angles X,Y,Z' if medical.dimension == 3 else 'one angle'}"
+                )
+            if point is not None and len(point) != medical.dimension:
+                raise UsageError(
+                    f"--centre {centre}: {medical.name} has {medical.dimension} axes, got {len(point)} numbers"
                 )
             return ops.rotate(
                 medical,
@@ -107,7 +118,7 @@ def rotate(
                 ops.Axes(about),
                 ops.Order[order.upper()],
                 ops.Expand() if expand else ops.Keep(),
-                interpolation_named(interpolation),
+                kernel,
                 beyond(outside),
             )
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from medreg.learn.training import Training
 
 
+NEARLY = 0.98
+"""Share of the empty image's error from which on a model is no better than that."""
+
+
 @reported
 def train_inverse(
     *,
@@ -92,6 +96,9 @@ def train_inverse(
         from medreg.report.training import show
 
         show(record)
+    if record is not None and not quiet:
+        for text in record["warnings"]:
+            typer.secho(f"warning: {text}", fg=typer.colors.YELLOW, err=True)
 
 
 class _Watch(Protocol):
@@ -217,6 +224,19 @@ def _epochs(training: Training, record: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**asdict(e), "better_by": 100 * (1 - e.test.mse / baseline)} for e in training.history]
 
 
+def _warnings(record: dict[str, Any]) -> list[str]:
+    """What is to be doubted in the result of a finished training."""
+    mse, empty, baseline = record["result"]["test"], record["test"]["empty"]["mse"], record["test"]["baseline"]["mse"]
+    if mse < NEARLY * empty:
+        return []
+    kept = "worse than" if mse > empty / NEARLY else "no better than"
+    return [
+        f"the model's test error, {mse:.6f}, is {kept} that of an empty image, {empty:.6f}, and without correction it "
+        f"is {baseline:.6f}: it has moved what is shown out of place or out of sight, where no slope leads back, "
+        "instead of learning the motion; try a smaller --learning-rate, more --epochs or --images, or another --seed"
+    ]
+
+
 def _write(training: Training, record: dict[str, Any], folder: TrainingFolder) -> None:
     """All outputs into the hidden folder; completes the record."""
     from medreg.cli.training_folder import OUTPUTS
@@ -235,6 +255,7 @@ def _write(training: Training, record: dict[str, Any], folder: TrainingFolder) -
     }
     record["seconds"] = {"training": sum(e["seconds"] for e in record["epochs"])}
     record["outputs"] = {"folder": str(folder.path), "files": list(OUTPUTS)}
+    record["warnings"] = _warnings(record)
     draw_losses(training, training.frame(training.test), folder.inside / "losses.png")
     draw_slices(training, folder.inside / "slices.png")
     write_model(training, folder.inside / "model.safetensors")

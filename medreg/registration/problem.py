@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from medreg.geometry.affine import halves, invert, map_points
 from medreg.optimise.problem import Evaluation
-from medreg.registration.term import Bend, Term
+from medreg.registration.term import Term
 from medreg.transform.generators import about, exponential, generators
 from medreg.transform.kind import Kind
 from medreg.types import FloatArray
+
+
+class Part(NamedTuple):
+    """A term of a sum, and how it is looked at.
+
+    Attributes:
+        term: one metric over the samples of one image.
+        weight: of it.
+        matrix: what maps its samples to the other image.
+        basis: (P, R (D+1)) what a unit of each parameter is, as a step that acts on its samples first.
+        to_fixed: what maps its samples' points to the fixed image's world, LPS mm.
+    """
+
+    term: Term
+    weight: float
+    matrix: FloatArray
+    basis: FloatArray
+    to_fixed: FloatArray
 
 
 class OneWay:
@@ -28,7 +47,7 @@ class OneWay:
     """
 
     def __init__(self, terms: Sequence[Term], kind: Kind) -> None:
-        self.terms = terms
+        self.terms, self.kind = terms, kind
         samples = terms[0].samples
         self.samples = sum(len(term.samples) for term in terms)
         self.centre, self.radius, d = samples.centre, samples.radius, terms[0].moving.grid.dimension
@@ -40,7 +59,15 @@ class OneWay:
     def evaluate(self, matrix: FloatArray) -> Evaluation:
         """See `medreg.optimise.problem.Problem`."""
         self.evaluations += 1
-        return _summed([(term.weight, term.bend(matrix, self.rows), self.basis) for term in self.terms])
+        return _summed(self.parts(matrix), self.rows)
+
+    def parts(self, matrix: FloatArray) -> list[Part]:
+        """What is summed at `matrix`."""
+        return [Part(term, term.weight, matrix, self.basis, np.eye(len(matrix))) for term in self.terms]
+
+    def steps(self, matrix: FloatArray) -> FloatArray:
+        """(P, D+1, D+1) how `matrix` changes with each unit of a step from it."""
+        return np.asarray(matrix @ np.stack([about(self.centre, g) for g in self.generators]), dtype=np.float64)
 
     def move(self, matrix: FloatArray, step: FloatArray) -> FloatArray:
         """See `medreg.optimise.problem.Problem`."""
@@ -70,15 +97,23 @@ class BothWays:
     def evaluate(self, matrix: FloatArray) -> Evaluation:
         """See `medreg.optimise.problem.Problem`."""
         self.evaluations += 1
+        return _summed(self.parts(matrix), self.rows)
+
+    def parts(self, matrix: FloatArray) -> list[Part]:
+        """What is summed at `matrix`."""
         first, second = self._halves(matrix)
         steps = self._steps(first, second)
         fixed = _seen_from(steps, first, self.forward[0].samples.centre, self.rows)
         moving = _seen_from(steps, invert(second), self.backward[0].samples.centre, self.rows)
         back = _scaled(invert(matrix), self.backward[0].samples.centre)
-        return _summed(
-            [(term.weight / 2, term.bend(matrix, self.rows), fixed) for term in self.forward]
-            + [(term.weight / 2, term.bend(back, self.rows), -moving) for term in self.backward]
-        )
+        return [Part(term, term.weight / 2, matrix, fixed, np.eye(len(matrix))) for term in self.forward] + [
+            Part(term, term.weight / 2, back, -moving, back) for term in self.backward
+        ]
+
+    def steps(self, matrix: FloatArray) -> FloatArray:
+        """(P, D+1, D+1) how `matrix` changes with each unit of a step from it."""
+        first, second = self._halves(matrix)
+        return np.asarray(second @ self._steps(first, second) @ first, dtype=np.float64)
 
     def move(self, matrix: FloatArray, step: FloatArray) -> FloatArray:
         """See `medreg.optimise.problem.Problem`."""
@@ -107,12 +142,14 @@ def _seen_from(steps: FloatArray, to: FloatArray, centre: tuple[float, ...], row
     return np.asarray(conjugated[:, :rows, :].reshape(len(steps), -1), dtype=np.float64)
 
 
-def _summed(parts: Sequence[tuple[float, Bend, FloatArray]]) -> Evaluation:
+def _summed(parts: Sequence[Part], rows: int) -> Evaluation:
     """The weighted sum of bends by the parameters of their bases; the overlap of the image that is seen best."""
-    value = sum(weight * bend.value for weight, bend, _ in parts)
-    gradient = sum(weight * (basis @ bend.gradient) for weight, bend, basis in parts)
-    curvature = sum(weight * (basis @ bend.curvature @ basis.T) for weight, bend, basis in parts)
-    overlap = max(bend.overlap for _, bend, _ in parts)
+    bends = [part.term.bend(part.matrix, rows) for part in parts]
+    pairs = list(zip(parts, bends, strict=True))
+    value = sum(part.weight * bend.value for part, bend in pairs)
+    gradient = sum(part.weight * (part.basis @ bend.gradient) for part, bend in pairs)
+    curvature = sum(part.weight * (part.basis @ bend.curvature @ part.basis.T) for part, bend in pairs)
+    overlap = max(bend.overlap for bend in bends)
     return Evaluation(float(value), np.asarray(gradient), np.asarray(curvature), overlap)
 
 

@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from medreg.errors import RecipeError
 from medreg.transform.kind import Kind
@@ -228,6 +228,20 @@ def _weighted(term: Any) -> Any:
     return {"metric": {k: v for k, v in term.items() if k != "weight"}, "weight": term.get("weight", 1.0)}
 
 
+def _family(value: Any) -> Any:
+    """One sentence for a name that is no family, in place of one for each type that a transform may have."""
+    known = ["auto", *(kind.value for kind in Kind)]
+    if value not in known:
+        named = ", ".join(f"'{name}'" for name in known[:-1])
+        raise ValueError(f"transform: Input should be {named} or '{known[-1]}' (got {value!r})")
+    return value
+
+
+Transform = Annotated[Kind | Literal["auto"], BeforeValidator(_family)]
+"""A family of transforms; or auto: the simplest of rigid, similarity, affine (and homography in 2D) that explains the
+images."""
+
+
 class Recipe(_Value):
     """Every choice of a registration. The defaults suit two brain or body images of up to a few hundred voxels a side.
 
@@ -236,7 +250,7 @@ class Recipe(_Value):
         48
     """
 
-    transform: Kind = Kind.AFFINE
+    transform: Transform = Kind.AFFINE
     metric: Metric = AutoMetric()
     start: Start = Start.AUTO
     symmetric: bool = Field(default=False, description="A to B and B to A give exact inverses")
@@ -293,6 +307,8 @@ class Job(_Value):
     out: Path | None = None
     dicom_out: Path | None = Field(default=None, description="folder for the moved image as a DICOM series")
     keep_identifiers: bool = Field(default=False, description="name the patients of DICOM images in run.json")
+    report: bool = Field(default=True, description="write report.html and figure.png")
+    strict: bool = Field(default=False, description="end with exit code 11 where the verdict is failed")
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: int | None = Field(default=None, ge=1)
     recipe: Recipe = Recipe()

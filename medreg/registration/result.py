@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from medreg.optimise.record import Outcome, StageRecord
+from medreg.registration.model_choice import Choice
 from medreg.registration.recipe import Recipe
 from medreg.registration.verdict import Verdict
 from medreg.transform.homography import Homography
@@ -43,8 +44,9 @@ class Result:
         outcome: how the last stage ended.
         verdict: how far it can be trusted.
         fallback: why the transform has fewer degrees of freedom than were asked for; None where it has them all.
+        choice: which family was chosen and why, where the recipe left it to the images (`transform: auto`); else None.
         recipe: what was asked.
-        seconds: wall time per phase: "start", "optimise".
+        seconds: wall time per phase: "start", "optimise", "verdict".
     """
 
     transform: LinearTransform | Homography
@@ -58,7 +60,8 @@ class Result:
     fallback: str | None
     recipe: Recipe
     seconds: Mapping[str, float] = field(default_factory=dict)
+    choice: Choice | None = None
 
     def inverse(self) -> Result:
         """The same run told from the other side: the transform maps moving points to fixed points."""
-        return replace(self, transform=self.transform.inverse())
+        return replace(self, transform=self.transform.inverse(), verdict=self.verdict.inverse())

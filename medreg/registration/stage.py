@@ -11,6 +11,7 @@ from medreg.optimise.record import Outcome, StageRecord, Step
 from medreg.registration import recipe
 from medreg.registration.level import PairLevel
 from medreg.registration.measures import rule_for
+from medreg.registration.problem import BothWays, OneWay
 from medreg.transform.kind import Kind
 from medreg.types import FloatArray
 
@@ -20,10 +21,11 @@ Watch = Callable[[Step], None]
 
 @dataclass(frozen=True)
 class StageResult:
-    """Where a stage ended, and its record."""
+    """Where a stage ended, its record, and what it minimised."""
 
     best: Accepted
     record: StageRecord
+    problem: OneWay | BothWays
 
     @property
     def matrix(self) -> FloatArray:
@@ -78,4 +80,4 @@ def run_stage(
         problem.evaluations,
         time.perf_counter() - begun,
     )
-    return StageResult(best, record)
+    return StageResult(best, record, problem)

@@ -10,6 +10,7 @@ import numpy as np
 from medreg.errors import RegistrationError
 from medreg.geometry.affine import axis_angle, homogeneous, invert, nearest_rotation
 from medreg.registration import recipe
+from medreg.registration.agreement import SURE, agreement_of
 from medreg.registration.batch import Batch, Poses, Rounds
 from medreg.registration.level import Side
 from medreg.registration.levels import LevelImage, default_levels
@@ -17,7 +18,6 @@ from medreg.registration.moments import frames, gray, mass
 from medreg.registration.result import Candidate
 from medreg.registration.rotations import in_plane, super_fibonacci
 from medreg.registration.samples import LEAST, Placement, draw
-from medreg.registration.verdict import SURE, agreement_of
 from medreg.transform.kind import Kind
 from medreg.types import FloatArray
 

@@ -7,6 +7,7 @@ Gauss-Newton matrix.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -65,7 +66,7 @@ class Term:
         weight = counts.to(values.dtype)
         slope = self.measure(values, weight)
         first, second, place = _distinct(rows)
-        bottom = torch.as_tensor(self._bottom(matrix)[:d], dtype=linear.dtype, device=linear.device)
+        pulled = self._pulls(matrix, rows, linear, index, w)
 
         def summed(part: slice) -> tuple[Tensor, Tensor]:
             """Of a share of the samples: the gradient (R, D+1), and the curvature by distinct entries."""
@@ -73,11 +74,7 @@ class Term:
             for channel, descent, sharpness in zip(
                 gradients[..., part], slope.slope[:, part], slope.curvature[:, part], strict=True
             ):
-                pull = linear.T @ channel  # d value / d fixed point
-                if w is not None:
-                    pull = (pull - bottom[:, None] * (channel * index[part].T).sum(0)) / w[part]
-                if rows > d:  # what moves the denominator moves the point along itself
-                    pull = torch.cat([pull, -(pull * points[:, :d].T).sum(0, keepdim=True)])
+                pull = pulled(channel, part)
                 gradient = gradient + (pull * descent) @ points
                 curvature = curvature + pull[first] * pull[second] * sharpness
             return torch.as_tensor(gradient), torch.as_tensor(curvature) @ self.samples.products[part]
@@ -87,6 +84,42 @@ class Term:
         sums = shared(summed, parts, weight)
         gradient, curvature = (torch.stack(each).cpu().double().sum(0).numpy() for each in zip(*sums, strict=True))
         return Bend(slope.value, gradient.ravel(), _unfolded(curvature, place), self.overlap(counts))
+
+    def pulls(self, matrix: FloatArray, rows: int) -> tuple[Tensor, Tensor]:
+        """What each sample adds to `bend`'s gradient, as an outer product with its homogeneous point.
+
+        Returns:
+            (R, N) the first factors, so that the gradient (R, D+1) is their product with (N, D+1) homogeneous points;
+            and (N,) bool which samples count.
+        """
+        linear, index, w = self._index(matrix)
+        values, gradients, counts = self._sample(index)
+        slope = self.measure(values, counts.to(values.dtype))
+        pulled = self._pulls(matrix, rows, linear, index, w)
+        channels = zip(gradients, slope.slope, strict=True)
+        total = torch.stack([pulled(channel, slice(None)) * descent for channel, descent in channels]).sum(0)
+        return total, counts
+
+    def _pulls(
+        self, matrix: FloatArray, rows: int, linear: Tensor, index: Tensor, w: Tensor | None
+    ) -> Callable[[Tensor, slice], Tensor]:
+        """From the index gradients (D, n) of a channel and share of the samples to (R, n) d value / d row of the step.
+
+        `linear`, `index` and `w` are those of `_index(matrix)`.
+        """
+        d = self.moving.grid.dimension
+        bottom = torch.as_tensor(self._bottom(matrix)[:d], dtype=linear.dtype, device=linear.device)
+
+        def pulled(channel: Tensor, part: slice) -> Tensor:
+            pull = linear.T @ channel  # d value / d fixed point
+            if w is not None:
+                pull = (pull - bottom[:, None] * (channel * index[part].T).sum(0)) / w[part]
+            if rows > d:  # what moves the denominator moves the point along itself
+                points = self.samples.homogeneous[part]
+                pull = torch.cat([pull, -(pull * points[:, :d].T).sum(0, keepdim=True)])
+            return pull
+
+        return pulled
 
     def _sample(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Moving values (C, N), their index gradients (C, D, N), and (N,) bool: inside the image and its mask."""

@@ -1,48 +1,28 @@
-"""Whether an answer can be believed: does what lies inside the outlines fit better here than nearby?
-
-Outlines mislead: any two blobs have a pose in which their outlines agree best, and a half-turned head fits its own
-outline. So the samples are sorted by whether they are bright or dark in each image, which is what the outlines tell;
-within each large class, the mutual information is compared with that at poses a little way off. Two scans of one
-anatomy have 1.7 times as much or more at the right pose, two persons at least twice; a wrong pose, or another thing,
-has no more than its neighbours.
-"""
+"""Whether an answer can be believed: ok, suspect or failed, with reasons, a predicted error and what to try next."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from itertools import product
 
-import numpy as np
-
-from medreg.geometry.affine import derivative_at, invert
 from medreg.optimise.record import Outcome
-from medreg.registration.batch import Batch
-from medreg.registration.contrast import threshold
-from medreg.registration.levels import LevelImage
-from medreg.registration.moments import gray
-from medreg.registration.samples import Placement, draw
-from medreg.transform.generators import about, exponential, generators
+from medreg.registration.calibration import Model, model_of
+from medreg.registration.evidence import Evidence
+from medreg.registration.predicted_error import PredictedError
 from medreg.transform.kind import Kind
-from medreg.types import FloatArray
-
-SURE, DOUBTED = 1.5, 1.2
-"""Times the mutual information of nearby poses: at least the first for `ok`, less than the second is `failed`."""
-
-NEARBY, AWAY = 24, 0.12
-"""Poses that are compared, and how far off they are, as a share of the samples' radius: 7 degrees of turn, say."""
-
-SAMPLES, LEAST, SHARE = 3000, 100, 0.1
-"""Of a class: about how many are looked at, and how few are too few, in number and of all."""
-
-BINS = 16
-
-STRUCTURE = 0.005
-"""Nats: values that share less than this at every pose have no structure to judge by."""
 
 STRETCH = 2.0
 """Two images of one anatomy do not differ more than this in scale."""
+
+FAR = 0.02
+"""Of the radius: what is predicted to be further off is not ok, however well all else fits."""
+
+WEIGHTY = 1.0
+"""What a feature adds to the logit for it to be told as a reason."""
+
+LOOK = "look at the result"
 
 
 class Standing(Enum):
@@ -59,97 +39,119 @@ class Verdict:
 
     Attributes:
         standing: ok, suspect or failed.
-        reasons: sentences; what was seen, and for anything but `ok` what to do.
-        agreement: see `agreement_of`.
+        reasons: sentences; what was seen, the weightiest first.
+        agreement: see `medreg.registration.agreement.agreement_of`.
+        next: what to try, as commands; empty where nothing is to be mended.
+        probability_of_failure: that the error is more than 2 % of the radius of what is compared (2 mm of a head).
+        predicted_error: in mm, if the minimum is the right one; None where it cannot be told.
+        features: the figures by name, see `medreg.registration.evidence.Evidence`.
     """
 
     standing: Standing
     reasons: tuple[str, ...]
     agreement: float
+    next: tuple[str, ...] = ()
+    probability_of_failure: float = math.nan
+    predicted_error: PredictedError | None = None
+    features: Mapping[str, float] = field(default_factory=dict)
+
+    def inverse(self) -> Verdict:
+        """The same of the inverse transform: its error lies at the moving image's points."""
+        return replace(self, predicted_error=None if self.predicted_error is None else self.predicted_error.inverse())
 
 
-def judge(fixed: LevelImage, moving: LevelImage, matrix: FloatArray, outcome: Outcome, seed: int) -> Verdict:
-    """The verdict on a matrix (fixed -> moving points, LPS mm), from both images at a coarse level."""
-    doubts: list[tuple[Standing, str]] = []
-    if outcome in (Outcome.DIVERGED, Outcome.NO_OVERLAP):
-        doubts.append((Standing.FAILED, outcome.advice))
-    scales = np.linalg.svd(derivative_at(matrix, np.array(fixed.grid.centre)), compute_uv=False)
-    if scales[0] > STRETCH or scales[-1] < 1 / STRETCH:
-        doubts.append(
-            (
-                Standing.SUSPECT,
-                f"the transform scales by {scales[-1]:.2f} to {scales[0]:.2f}; check the spacings with `medreg info`, "
-                "or ask for --transform rigid",
-            )
-        )
-    agreement = agreement_of(fixed, moving, matrix, seed)
-    said = "inside their outlines the images agree no better here than at nearby poses"
-    if agreement > 1:
-        said = f"inside their outlines the images share {agreement:.2f} times the information of nearby poses"
-    if np.isnan(agreement):
-        doubts.append(
-            (Standing.SUSPECT, "inside their outlines the images show no structure to judge by; look at the result")
-        )
-    elif agreement < SURE:
-        standing = Standing.FAILED if agreement < DOUBTED else Standing.SUSPECT
-        wanted = f", wanted {SURE:g}" if agreement > 1 else ""
-        doubts.append((standing, f"{said}{wanted}; look at the result, try --start search or a mask"))
-    if not doubts:
-        return Verdict(Standing.OK, (said,), agreement)
-    worst = max((standing for standing, _ in doubts), key=list(Standing).index)
-    return Verdict(worst, tuple(text for _, text in doubts), agreement)
-
-
-def agreement_of(fixed: LevelImage, moving: LevelImage, matrix: FloatArray, seed: int) -> float:
-    """How much more information the images share here than nearby, inside what is bright or dark in each of them.
+def judge(
+    evidence: Evidence, outcome: Outcome, kind: Kind, metric: str, seed: int = 0, model: Model | None = None
+) -> Verdict:
+    """The verdict on a transform.
 
     Args:
-        fixed: one channel or several, which are averaged.
-        moving: the same.
-        matrix: (D+1) x (D+1), fixed -> moving points, LPS mm.
-        seed: of the nearby poses.
-
-    Returns:
-        The largest ratio of the four classes, but no more than 1 where most classes fit better at one of the nearby
-        poses; NaN where none has samples and structure enough.
+        evidence: of it.
+        outcome: how the last stage ended.
+        kind: its family.
+        metric: by name.
+        seed: of the interval's draws.
+        model: the package's own by default.
     """
-    if moving.grid.volume < fixed.grid.volume:  # samples of the smaller view: all of them can be seen
-        fixed, moving, matrix = moving, fixed, invert(matrix)
-    if (fixed.volume[0].numel() if fixed.mask is None else int(fixed.mask.sum())) < LEAST:
-        return float("nan")
-    fixed, moving = gray(fixed), gray(moving)
-    centre = fixed.grid.centre
-    samples = draw(fixed.volume, fixed.grid, 20 * SAMPLES, centre, seed, Placement.CENTRES, fixed.mask)
-    index = Batch(samples, moving, BINS).index(matrix[None])[0].T
-    there = moving.at(index)
-    inside = there.inside
-    if not bool(inside.any()):
-        return float("nan")
-    mine, theirs = samples.values[0], there.values[0]
-    bright = mine > threshold(mine), theirs > threshold(theirs[inside])
-    poses = np.concatenate([matrix[None], _around(matrix, centre, samples.radius, seed)])
-    ratios: list[float] = []
-    best: list[bool] = []
-    for sort in product((True, False), repeat=2):
-        both = (bright[0] == sort[0]) & (bright[1] == sort[1]) & inside
-        chosen = both.nonzero().squeeze(1)
-        if len(chosen) < max(LEAST, SHARE * float(inside.sum())):
-            continue
-        chosen = chosen[:: max(1, len(chosen) // SAMPLES)]
-        inner = replace(samples, values=samples.values[:, chosen], homogeneous=samples.homogeneous[chosen])
-        shared = -Batch(inner, moving, BINS).at(poses).scores
-        least = max(STRUCTURE, (BINS - 1) / len(chosen))  # what chance lends to few samples
-        if max(shared[0], shared[1:].mean()) > least:
-            ratios.append(float(shared[0] / max(shared[1:].mean(), least)))
-            best.append(shared[0] > shared[1:].max())
-    if not ratios:
-        return float("nan")
-    return max(ratios) if 2 * sum(best) >= len(best) else min(max(ratios), 1.0)
+    model, features = model or model_of(), evidence.features
+    probability = model.probability(features)
+    standing = Standing.OK if probability < model.limits.ok else Standing.SUSPECT
+    standing = Standing.FAILED if probability >= model.limits.failed else standing
+    reasons = []
+    if outcome in (Outcome.DIVERGED, Outcome.NO_OVERLAP):
+        standing, reasons = Standing.FAILED, [outcome.advice]
+    unsure = features["uncertainty"] * model.error.factor > FAR
+    if math.isnan(features["agreement"]) or features["stretch"] > STRETCH or unsure:
+        standing = max(standing, Standing.SUSPECT, key=list(Standing).index)
+    shares = model.shares(features)
+    if features["stretch"] > STRETCH:
+        reasons.append(_sentence("stretch", evidence))
+    if standing is Standing.OK:
+        reasons.append(_sentence("agreement", evidence))
+    else:
+        told = [name for name, share in shares.items() if share >= WEIGHTY or (name == "uncertainty" and unsure)]
+        told = told or list(shares)[:1]
+        unknown = ["agreement"] if math.isnan(features["agreement"]) and "agreement" not in told else []
+        sentences = [_sentence(name, evidence) for name in (*told, *unknown)]
+        reasons += [sentence for sentence in sentences if sentence not in reasons]
+    error = None
+    if evidence.uncertainty is not None:
+        error = PredictedError.of(evidence.uncertainty, evidence.points, model.error, evidence.spacing_mm, seed)
+    if unsure:
+        shares["uncertainty"] = max(shares.get("uncertainty", 0.0), WEIGHTY)
+    tries = () if standing is Standing.OK else _next(shares, features, kind, metric)
+    return Verdict(standing, tuple(reasons), features["agreement"], tries, probability, error, features)
 
 
-def _around(matrix: FloatArray, centre: Sequence[float], radius: float, seed: int) -> FloatArray:
-    """Poses that move the samples by `AWAY` of the radius in random rigid ways."""
-    steps = generators(Kind.RIGID, len(centre), radius)
-    ways = np.random.default_rng(seed).normal(size=(NEARBY, len(steps)))
-    ways *= AWAY * radius / np.linalg.norm(ways, axis=1, keepdims=True)
-    return np.asarray(matrix @ about(tuple(centre), exponential(np.tensordot(ways, steps, 1))), dtype=np.float64)
+def _sentence(name: str, evidence: Evidence) -> str:
+    """What a feature says, with its numbers."""
+    value, distance = evidence.features[name], evidence.features[name] * evidence.radius_mm
+    if name == "agreement":
+        if math.isnan(value):
+            return "inside their outlines the images show no structure to judge by"
+        if value > 1:
+            return f"inside their outlines the images share {value:.2f} times the information of nearby poses"
+        return "inside their outlines the images agree no better here than at nearby poses"
+    if name == "lead":
+        if math.isnan(value):
+            return "the images share no information in any pose"
+        if value >= 1:
+            return f"the images share only {value:.2f} times the information of the best pose that is turned elsewhere"
+        return (
+            f"turned elsewhere the images share {1 / max(value, 1e-3):.2f} times the information that they share here"
+        )
+    if name == "explained":
+        if math.isnan(value):
+            return "the objects that both images show hardly overlap"
+        return f"where both show their object, one image explains {value:.0%} of the other"
+    if name == "stretch":
+        return f"the transform scales by a factor of {value:.2f}"
+    said = {
+        "pull": "the metric is not at rest: its next step is {d}",
+        "other_metric": "mutual information would move the answer by {d}",
+        "exchanged": "with the images exchanged the answer moves by {d}",
+        "uncertainty": "noise and differences of the images leave an error of about {d}",
+    }[name]
+    return said.format(d=f"{distance:.2g} mm" if math.isfinite(distance) else "an unknown distance")
+
+
+def _next(shares: Mapping[str, float], features: Mapping[str, float], kind: Kind, metric: str) -> tuple[str, ...]:
+    """Commands for what weighs most, FIXED and MOVING standing for the images."""
+    command = f"medreg register FIXED MOVING -t {kind.value}"
+    tries = []
+    lost = any(shares.get(name, 0.0) >= WEIGHTY for name in ("agreement", "lead", "explained"))
+    if lost or not (features["stretch"] > STRETCH or any(share >= WEIGHTY for share in shares.values())):
+        tries += ["medreg info FIXED MOVING", f"{command} --start search"]
+        tries.append(f"{command} --fixed-mask auto --moving-mask auto")
+    if shares.get("pull", 0.0) >= WEIGHTY:
+        tries.append(f"{command} --start transform.tfm")
+    if max(shares.get(name, 0.0) for name in ("other_metric", "exchanged")) >= WEIGHTY:
+        other = "gradient_fields" if metric == "mutual_information" else "mutual_information"
+        tries.append(f"{command} --metric {other}")
+    if features["stretch"] > STRETCH and "medreg info FIXED MOVING" not in tries:
+        tries.append("medreg info FIXED MOVING")
+    if kind not in (Kind.TRANSLATION, Kind.RIGID) and (
+        features["stretch"] > STRETCH or shares.get("uncertainty", 0.0) >= WEIGHTY
+    ):
+        tries.append("medreg register FIXED MOVING -t rigid")
+    return tuple(tries)

@@ -83,7 +83,9 @@ def test_voxels_out_of_reach_get_the_asked_value(
     (tmp_path / "far.txt").write_text("1 0 0 5000\n0 1 0 0\n0 0 1 0\n0 0 0 1\n")
     out = tmp_path / "o.nii.gz"
     result = medreg(
-        "apply", pair.moving, "-t", tmp_path / "far.txt", "--like", pair.fixed, "--out", out, "--outside", outside
+        "apply",
+        pair.moving,
+        *("-t", tmp_path / "far.txt", "--from", "lps", "--like", pair.fixed, "--out", out, "--outside", outside),
     )
     assert result.exit_code == 0, result.output
     assert (voxels(out) == value).all()
@@ -116,7 +118,7 @@ def test_what_cannot_be_done_is_said_before_any_work(pair: Pair, medreg: Run, tm
     assert "number or 'edge'" in medreg(*arguments, tmp_path / "o.nii", "--outside", "x").stderr
     singular = tmp_path / "flat.txt"
     singular.write_text("1 0 0 0\n0 1 0 0\n0 0 0 0\n0 0 0 1\n")
-    result = medreg(*arguments, tmp_path / "o.nii", "-t", singular, "--inverse")
+    result = medreg(*arguments, tmp_path / "o.nii", "-t", singular, "--from", "lps", "--inverse")
     assert (result.exit_code, list(tmp_path.glob("*.nii"))) == (10, [])
 
 

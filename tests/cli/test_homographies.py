@@ -66,7 +66,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_picture_in_perspective_is_found(folder: Path) -> None:
-    assert sorted(p.name for p in (folder / "o").iterdir()) == ["moved.png", "run.json", "transform.json"]
+    names = ["error.nii.gz", "figure.png", "moved.png", "report.html", "run.json", "transform.json"]
+    assert sorted(p.name for p in (folder / "o").iterdir()) == names
     run = json.loads((folder / "o" / "run.json").read_text())["transform"]
     corners = np.array([[0, 0], [99, 0], [0, 89], [99, 89]], dtype=float)
     missed = np.linalg.norm(projected(np.array(run["matrix"]), corners) - projected(FLAT, corners), axis=1)

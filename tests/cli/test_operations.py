@@ -127,8 +127,24 @@ def test_resample_keeps_the_extent_and_the_values_of_a_smooth_image(pair: Pair, 
         (["rotate", "--angles", "0,0,1", "--picture", "sheet.nii"], 2, "written as .png"),
         (["resample"], 2, "--spacing MM, or --size"),
         (["resample", "--size", "4,5"], 2, "has 3 axes, got 2 numbers"),
-        (["reorient", "--to", "RLS"], 4, "RLS"),
-        (["crop", "--start", "0", "--size", "99"], 5, "99"),
+        (["rotate", "--angles", "0,0,1", "--centre", "1,2"], 2, "--centre 1,2: .* has 3 axes, got 2 numbers"),
+        (["rotate", "--angles", "0,0,1", "--centre", "1"], 2, "--centre 1: .* has 3 axes"),
+        (
+            ["resample", "--spacing", "0.001"],
+            2,
+            r"a spacing of .* makes [0-9 x]* voxels, [0-9,.]* GiB, and this machine",
+        ),
+        (["resample", "--size", "30000"], 2, "a size of .* GiB"),
+        (["reorient", "--to", "RLS"], 2, "--to takes one letter each of R or L.* got 'RLS'"),
+        (["reorient", "--to", "/x"], 2, "--to takes one letter each of R or L.* got '/x'"),
+        (["reorient", "--to", ""], 2, "--to takes one letter each of R or L"),
+        (["reorient", "--to", "RA"], 2, "--to RA: .* has 3 axes"),
+        (["crop", "--start", "0", "--size", "99"], 5, "99.*medreg pad --size"),
+        (["pad", "--by", ""], 2, "--by takes whole numbers"),
+        (["pad", "--by", "1", "--after", "0"], 2, "--by N"),
+        (["pad", "--by", "1", "--size", "9"], 2, "--by N"),
+        (["pad", "--after", "x"], 2, "--after takes whole numbers"),
+        (["pad", "--size", "99999"], 2, "GiB"),
         (["crop", "--start", "0.5", "--size", "9"], 2, "whole numbers"),
         (["pad"], 2, "--by N"),
         (["pad", "--by", "-1"], 5, "-1"),
@@ -166,3 +182,25 @@ def test_the_picture_is_upright_however_the_image_is_stored(pair: Pair, medreg: 
         sheets.append(voxels(read(sheet)))
     assert np.array_equal(sheets[0], sheets[1])
     assert np.array_equal(sheets[0], sheets[2])
+
+
+def test_label_maps_keep_their_labels_unless_another_interpolation_is_asked_for(
+    pair: Pair, medreg: Run, tmp_path: Path
+) -> None:
+    image = read(pair.moving)
+    grey = voxels(image)
+    parts = np.digitize(grey, np.quantile(grey, [0.5, 0.8])).astype(np.uint8)
+    segmentation = sitk.GetImageFromArray(np.array([0, 40, 17], np.uint8)[parts])
+    segmentation.CopyInformation(image)
+    sitk.WriteImage(segmentation, str(tmp_path / "labels.nii.gz"))
+    for verb, *flags in (["rotate", "--angles", "5,6,7"], ["resample", "--spacing", "3"]):
+        out = tmp_path / f"{verb}.nii.gz"
+        result = medreg(verb, tmp_path / "labels.nii.gz", *flags, "--out", out)
+        assert result.exit_code == 0, result.output
+        assert re.search(r"labels.nii.gz: is taken for a label map .* --interpolation is label", result.stdout)
+        assert set(np.unique(voxels(read(out)))) <= {0.0, 17.0, 40.0}
+        mixed = medreg(
+            verb, tmp_path / "labels.nii.gz", *flags, "--interpolation", "linear", "--out", out, "--overwrite"
+        )
+        assert "label map" not in mixed.stdout or "warning: " in mixed.stdout
+        assert len(np.unique(voxels(read(out)))) > 3

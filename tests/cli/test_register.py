@@ -44,8 +44,9 @@ def test_the_known_motion_is_found(done: Path, pair: Pair) -> None:
     assert np.linalg.norm(error, axis=1).max() < 0.5  # mm: a fifth of a voxel, in its corners, rounded to 1/255
 
 
-def test_the_three_outputs_are_there_and_nothing_else(done: Path) -> None:
-    assert sorted(p.name for p in done.iterdir()) == ["moved.nii.gz", "run.json", "transform.tfm"]
+def test_the_outputs_are_there_and_nothing_else(done: Path) -> None:
+    names = ["error.nii.gz", "figure.png", "moved.nii.gz", "report.html", "run.json", "transform.tfm"]
+    assert sorted(p.name for p in done.iterdir()) == names
 
 
 def test_moved_lies_on_the_fixed_grid_in_the_moving_dtype(done: Path, pair: Pair) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from medreg.io.transforms import write_transform
+from medreg.io.transforms import End, Form, write_transform
 
 if TYPE_CHECKING:
     from conftest import Pair
@@ -75,6 +75,23 @@ def test_from_the_truth_it_stays_there(pair: Pair, medreg: Run, tmp_path: Path) 
     result = medreg("register", *pair.both, "-t", "rigid", "--start", tmp_path / "truth.tfm", "--out", tmp_path / "o")
     assert result.exit_code == 0, result.output
     assert furthest(np.array(record(tmp_path / "o")["transform"]["matrix"]), pair.truth) < 0.5  # mm: as without a start
+
+
+def test_a_start_in_flirts_voxels_goes_by_the_headers_of_the_images(pair: Pair, medreg: Run, tmp_path: Path) -> None:
+    ends = {role: End(path=Path(path)) for role, path in zip(("fixed", "moving"), pair.both, strict=True)}
+    write_transform(pair.truth, tmp_path / "flirt.mat", form=Form.FSL, **ends)
+    files = ["--start", tmp_path / "flirt.mat", "--out", tmp_path / "o"]
+    (tmp_path / "barely.yaml").write_text(BARELY)
+    result = medreg("register", *pair.both, "--config", tmp_path / "barely.yaml", *files)
+    assert result.exit_code == 0, result.output
+    assert furthest(np.array(record(tmp_path / "o")["transform"]["matrix"]), pair.truth) < 2  # one step from it
+
+
+def test_a_bare_matrix_as_a_start_is_told_to_be_written_anew(pair: Pair, medreg: Run, tmp_path: Path) -> None:
+    np.savetxt(tmp_path / "bare.txt", pair.truth)
+    result = medreg("register", *pair.both, "--start", tmp_path / "bare.txt", "--out", tmp_path / "o")
+    assert result.exit_code == 2
+    assert "medreg convert-transform bare.txt start.tfm --from" in result.stderr
 
 
 def test_a_rigid_run_from_an_affine_start_is_rigid(pair: Pair, begin: Run, tmp_path: Path) -> None:

@@ -36,7 +36,55 @@ def test_two_things_that_have_nothing_in_common_are_not_ok(transform: str, medre
     assert verdict["agreement"] is None or verdict["agreement"] < 1.5
     (line,) = (line for line in result.stdout.splitlines() if line.startswith("  verdict "))
     assert line == f"  verdict  {verdict['standing']}: {'; '.join(verdict['reasons'])}"
-    assert "look at the result" in line
+    tries = [line.strip() for line in result.stdout.splitlines() if line.strip().startswith("try ")]
+    assert [line.split(None, 1)[1] for line in tries] == verdict["next"]
+    assert f"medreg register {images[0]} {images[1]} -t {transform} --start search" in verdict["next"]
+
+
+def test_strict_ends_with_11_where_it_failed_and_writes_all_the_same(medreg: Run, tmp_path: Path) -> None:
+    images = texture(tmp_path / "one.nii.gz", 0), texture(tmp_path / "other.nii.gz", 1)
+    out = tmp_path / "o"
+    result = medreg("register", *images, "-t", "rigid", "--out", out, "--strict", "--no-report")
+    run = json.loads((out / "run.json").read_text())
+    assert run["verdict"]["standing"] == "failed"
+    assert run["job"]["strict"] is True
+    assert result.exit_code == 11
+    assert "medreg: --strict: the verdict is failed: " in result.stderr
+    assert {"moved.nii.gz", "transform.tfm", "error.nii.gz", "run.json"} <= {path.name for path in out.iterdir()}
+
+
+def test_a_good_one_says_its_error_and_maps_it(pair: Pair, medreg: Run, tmp_path: Path) -> None:
+    out = tmp_path / "o"
+    (tmp_path / "strict.yaml").write_text("strict: true\nreport: false\ntransform: rigid\n")
+    result = medreg("register", *pair.both, "--out", out, "--config", tmp_path / "strict.yaml")
+    assert result.exit_code == 0, result.output
+    verdict = json.loads((out / "run.json").read_text())["verdict"]
+    assert (verdict["standing"], verdict["next"]) == ("ok", [])
+    error = verdict["predicted_error"]
+    low, high = error["interval_mm"]
+    assert 0 < low < error["mean_mm"] < high
+    assert 0 <= verdict["probability_of_failure"] < 0.3
+    assert f"verdict  ok: predicted error {error['mean_mm']:.2g} mm (95 %: {low:.2g} to {high:.2g})" in result.stdout
+    mapped, fixed = nib.load(out / "error.nii.gz"), nib.load(pair.fixed)
+    values = mapped.get_fdata()
+    assert (values > 0).all()
+    assert values.min() <= error["mean_mm"] <= values.max()
+    assert mapped.header.get_zooms()[0] > 1.4 * max(fixed.header.get_zooms())
+    for place in ((-0.5,) * 3, tuple(n - 0.5 for n in fixed.shape)):  # both cover the same box, to its corners
+        world = fixed.affine @ (*place, 1)
+        index = np.linalg.inv(mapped.affine) @ world
+        assert [float(v) for v in index[:3]] == pytest.approx(
+            [-0.5 if p < 0 else n - 0.5 for p, n in zip(place, mapped.shape, strict=True)], abs=1e-3
+        )
+
+
+def test_an_old_map_is_not_left_beside_a_new_run(pair: Pair, medreg: Run, tmp_path: Path) -> None:
+    out = tmp_path / "o"
+    out.mkdir()
+    (out / "error.nii.gz").write_bytes(b"old")
+    result = medreg("register", *pair.both, "-t", "rigid", "--out", out, "--no-report")
+    assert result.exit_code == 7
+    assert "error.nii.gz" in result.stderr
 
 
 @pytest.mark.parametrize(("slices", "kind"), [(3, "rigid"), (35, "affine")])

@@ -164,7 +164,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(mapping, said):
     [
         (
             {"transform": "elastic"},
-            "transform: Input should be 'translation', 'rigid', 'similarity', 'affine' or 'homog",
+            "transform: Input should be 'auto', 'translation', 'rigid', 'similarity', 'affine' or 'homog",
         ),
         ({"metric": "ssd"}, "'mean_squares'"),
         ({"metric": ["correlation", "ssd"]}, "metric.several.terms.1.metric"),
