@@ -39,7 +39,7 @@ def turned(polar: np.ndarray) -> np.ndarray:
 def of_colour_science(rgb: np.ndarray) -> dict[str, np.ndarray]:
     """The values by name of colour."""
     space = colour.RGB_COLOURSPACES["sRGB"]
-    space.use_derived_transformation_matrices(True)
+    space.use_derived_transformation_matrices(True)  # noqa: FBT003 - its own signature
     xyz = colour.RGB_to_XYZ(rgb, space, apply_cctf_decoding=True)
     white = space.whitepoint
     lab, luv = colour.XYZ_to_Lab(xyz, white), colour.XYZ_to_Luv(xyz, white)
@@ -89,7 +89,8 @@ def main() -> None:
         "colour-science": {name: np.round(values, 10).tolist() for name, values in of_colour_science(rgb).items()},
         "scikit-image": {name: np.round(values, 10).tolist() for name, values in of_scikit_image(rgb).items()},
     }
-    (Path(__file__).parents[1] / "tests" / "vision" / "colour_reference.json").write_text(json.dumps(table) + "\n", encoding="utf-8")
+    reference = Path(__file__).parents[1] / "tests" / "vision" / "colour_reference.json"
+    reference.write_text(json.dumps(table) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
