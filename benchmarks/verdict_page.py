@@ -76,10 +76,11 @@ def _reliability(draw: ImageDraw.ImageDraw, font, rows: Sequence[Row], verdicts:
         if count := int(inside.sum()):
             x, y = at(float(p[inside].mean()), float(fails[inside].mean()))
             radius = 4 + 1.2 * math.sqrt(count)
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius), GOOD if y > SIDE / 2 else BAD)
-            side = 1 if number < len(BINS) / 2 else -1  # labels beside the points, inside the frame, one above another
-            place = x + side * (radius + 6), y + (-26, 4, 0, 0, 4, 26)[number]
-            draw.text(place, f"{count} cases", INK, font, anchor="lm" if side > 0 else "rm")
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), GOOD if y > MARGIN + SIDE / 2 else BAD)
+            low_half = x < MARGIN + SIDE / 2  # labels inside the frame, neighbours one above another
+            step = radius + 14 + 24 * (number if low_half else len(BINS) - 1 - number)
+            place = x + (4 if low_half else -4), y - step if y > MARGIN + SIDE / 2 else y + step
+            draw.text(place, f"{count} case{'s' if count > 1 else ''}", INK, font, anchor="lm" if low_half else "rm")
     draw.text((MARGIN + SIDE / 2, MARGIN - 16), "share that failed", INK, font, anchor="mb")
     draw.text((MARGIN + SIDE / 2, MARGIN + SIDE + 32), "probability of failure", INK, font, anchor="ma")
 

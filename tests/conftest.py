@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""Two processes share the tests; in each, and in those that they start, torch's own threads would only wait."""
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,9 @@ def test_the_first_command_registers_the_sample_data(ran: Ran, folder: Path) -> 
     assert script == f"{make.split()[-1]}/bin/medreg"
     out = ran(["-m", "medreg", *arguments, "--out", "first"], folder)
     assert "converged" in out or "flat" in out
-    assert sorted(p.name for p in (folder / "first").iterdir()) == ["moved.nii.gz", "run.json", "transform.tfm"]
+    assert sorted(p.name for p in (folder / "first").iterdir()) == [
+        *("error.nii.gz", "figure.png", "moved.nii.gz", "report.html", "run.json", "transform.tfm")
+    ]
     found = read_transform(folder / "first" / "transform.tfm")
     fixed, moving = (
         np.loadtxt(ROOT / "sample_data" / name, delimiter=",", skiprows=1, usecols=(1, 2, 3))

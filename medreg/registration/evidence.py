@@ -189,8 +189,8 @@ def _fewer(term: Term, metric: recipe.SingleMetric, count: int) -> Term:
     if stride == 1:
         return term
     whole = len(samples) // run * run
-    values = samples.values[:, :whole].reshape(len(samples.values), -1, run)[:, ::stride].flatten(1)
-    homogeneous = samples.homogeneous[:whole].reshape(whole // run, run, -1)[::stride].flatten(0, 1)
+    values = samples.values[:, :whole].reshape(len(samples.values), -1, run)[:, ::stride].flatten(1).contiguous()
+    homogeneous = samples.homogeneous[:whole].reshape(whole // run, run, -1)[::stride].flatten(0, 1).contiguous()
     few: Samples = replace(samples, values=values, homogeneous=homogeneous)
     return Term(few, term.moving, measure_for(metric, few, term.moving.volume), term.weight)
 

@@ -217,7 +217,7 @@ def test_the_transform_turns_about_the_middle_of_the_fixed_head(fixed, moved_hea
     result = register(fixed, moved_head(truths[Kind.RIGID]), Recipe(transform="rigid"))
     np.testing.assert_allclose(result.transform.centre, (0, 4, -3), atol=25)  # mm
     assert all(isinstance(c, float) for c in result.transform.centre)
-    assert set(result.seconds) == {"start", "optimise"}
+    assert set(result.seconds) == {"start", "optimise", "verdict"}
     assert result.start in {c.name for c in result.candidates}
 
 

@@ -323,10 +323,11 @@ def test_there_is_a_floor(predicted: PredictedError) -> None:
     assert told.mean_mm == pytest.approx(2.0 * predicted.scale.floor_voxels)
 
 
-def test_the_inverse_has_the_same_error_at_the_points_there(predicted: PredictedError) -> None:
-    """But for the scales, which are within 5 %."""
-    there = map_points(predicted.uncertainty.matrix, predicted.points)
-    assert predicted.inverse().at(there) == pytest.approx(predicted.at(predicted.points), rel=0.12)
+def test_the_inverse_has_the_error_that_is_sent_back(predicted: PredictedError) -> None:
+    matrix = predicted.uncertainty.matrix
+    there = map_points(matrix, predicted.points)
+    sent_back = -np.linalg.inv(matrix[:3, :3]) @ predicted.uncertainty.jacobian(predicted.points)
+    assert predicted.inverse().uncertainty.jacobian(there) == pytest.approx(sent_back, abs=1e-9)
     assert predicted.inverse().inverse().at(predicted.points) == pytest.approx(predicted.at(predicted.points), rel=1e-6)
 
 
