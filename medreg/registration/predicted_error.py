@@ -96,5 +96,5 @@ class PredictedError:
         means = np.linalg.norm(errors + floor, axis=1).mean(0) * np.exp(
             self.scale.spread * random.standard_normal(DRAWS)
         )
-        low, high = np.percentile(means, (25, 75))
+        low, high = np.percentile(means, (2.5, 97.5))
         return float(low), float(high)
