@@ -1,1 +1,1 @@
-"""The command line: one verb a file; each reads, calls, writes and shows."""
+"""The command line: one verb a file, which reads its options and shows; the work is done by `tasks`."""

@@ -9,8 +9,19 @@ from typing import Annotated, Literal
 import typer
 
 from medreg.cli.failing import reported
-from medreg.cli.options import Device, Outside, Overwrite, Quiet, Series, SpacingText, Threads, Uneven, Verbose
-from medreg.cli.transform_options import FromForm
+from medreg.cli.options import (
+    Device,
+    FromForm,
+    Interpolation,
+    Outside,
+    Overwrite,
+    Quiet,
+    Series,
+    SpacingText,
+    Threads,
+    Uneven,
+    Verbose,
+)
 from medreg.errors import UsageError
 
 
@@ -63,10 +74,7 @@ def apply(
         Path | None,
         typer.Option("--of", help="The image that points belong to, where the format of the transform asks for it."),
     ] = None,
-    interpolation: Annotated[
-        Literal["nearest", "linear", "cubic", "sinc", "label"] | None,
-        typer.Option("--interpolation", help="Between voxels (default: label for label maps, linear for the rest)."),
-    ] = None,
+    interpolation: Interpolation = None,
     outside: Outside = None,
     spacing_out: Annotated[
         str | None,
@@ -98,9 +106,9 @@ def apply(
     verbose: Verbose = False,
 ) -> None:
     """Bring IMAGE onto the grid of another image through transforms, in one interpolation; or points to its space."""
-    from medreg.cli.chain import chain_of
-    from medreg.cli.jobs import stem_of
-    from medreg.cli.moving_points import MovingPoints, is_points, move_points
+    from medreg.cli.tasks.chain import chain_of
+    from medreg.cli.tasks.moving_points import MovingPoints, is_points, move_points
+    from medreg.io.content import stem_of
     from medreg.io.points import Space, form_of_suffix
 
     if inverse and space is not None:
@@ -118,18 +126,18 @@ def apply(
         _refuse(image, "points have no", given)
         suffix = ".mrk.json" if image.name.lower().endswith(".mrk.json") else image.suffix
         moving = MovingPoints(
-            image,
-            out or Path(f"{image.name[: len(image.name) - len(suffix)]}_moved{suffix}"),
-            chain,
-            "moving" if backwards else "fixed",
-            None if coordinates is None else Space.named(coordinates),
-            of,
-            like,
+            points=image,
+            out=out or Path(f"{image.name[: len(image.name) - len(suffix)]}_moved{suffix}"),
+            chain=chain,
+            comes_to="moving" if backwards else "fixed",
+            coordinates=None if coordinates is None else Space.named(coordinates),
+            begin=of,
+            end=like,
         )
         told = move_points(moving, overwrite=overwrite)
     else:
-        from medreg.cli.applying import Applying, apply_to_file
-        from medreg.cli.outside import outside_value
+        from medreg.cli.tasks.applying import Applying, apply_to_file
+        from medreg.cli.tasks.outside import outside_value
         from medreg.io.dicom.choice import dicom_choice
         from medreg.io.spacing import spacing_choice
 
@@ -137,21 +145,21 @@ def apply(
         if out is not None and form_of_suffix(out) is not None:
             raise UsageError(f"{image}: is no file of points by its name, and {out} would be one; rename one of them")
         task = Applying(
-            image,
-            like,
-            out or Path(f"{stem_of(image)}_moved.nii.gz"),
-            chain,
-            interpolation,
-            outside_value(outside or "0"),
-            device or "auto",
-            threads,
-            spacing_choice(image_spacing or spacing, "--image-spacing" if image_spacing else "--spacing"),
-            spacing_choice(like_spacing or spacing, "--like-spacing" if like_spacing else "--spacing"),
-            spacing_choice(spacing_out, "--spacing-out"),
-            dicom_choice(series, uneven),
-            dicom_choice(like_series, uneven),
-            bvecs,
-            bvals,
+            image=image,
+            like=like,
+            out=out or Path(f"{stem_of(image)}_moved.nii.gz"),
+            chain=chain,
+            interpolation=interpolation,
+            outside=outside_value(outside or "0"),
+            device=device or "auto",
+            threads=threads,
+            image_spacing=spacing_choice(image_spacing or spacing, "--image-spacing" if image_spacing else "--spacing"),
+            like_spacing=spacing_choice(like_spacing or spacing, "--like-spacing" if like_spacing else "--spacing"),
+            spacing_out=spacing_choice(spacing_out, "--spacing-out"),
+            choice=dicom_choice(series, uneven),
+            like_choice=dicom_choice(like_series, uneven),
+            bvecs=bvecs,
+            bvals=bvals,
         )
         told = apply_to_file(task, overwrite=overwrite)
     if not quiet:

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from medreg.cli.failing import reported
-from medreg.cli.options import Json, Overwrite, Quiet, Verbose
-from medreg.cli.transform_options import FromForm, ToForm
+from medreg.cli.options import FromForm, Json, Overwrite, Quiet, ToForm, TransformOut, Verbose
 
 
 @reported
@@ -23,7 +22,7 @@ def compose(
         ),
     ],
     *,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write; its name says the format, or --to.")],
+    out: TransformOut,
     form: FromForm = None,
     to: ToForm = None,
     fixed: Annotated[
@@ -41,8 +40,9 @@ def compose(
 
     A to B by the first and B to C by the second become A to C. antsApplyTransforms lists them the other way round.
     """
-    from medreg.cli.chain import chain_of
-    from medreg.cli.composing import Composing, check_shown, compose_to_file, show
+    from medreg.cli.tasks.chain import chain_of
+    from medreg.cli.tasks.composing import Composing, compose_to_file
+    from medreg.cli.tasks.screen import check_shown, show
 
     check_shown(quiet=quiet, json=json)
     record, lines = compose_to_file(Composing(chain_of(transforms, form), out, to, fixed, moving), overwrite=overwrite)

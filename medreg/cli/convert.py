@@ -34,7 +34,7 @@ def convert(
 
     Beside it, of DICOM, lies a JSON sidecar of acquisition facts by their BIDS names, free of what identifies a person.
     """
-    from medreg.cli.converting import convert_file
+    from medreg.cli.tasks.converting import convert_file
     from medreg.io.dicom.choice import dicom_choice
 
     told = convert_file(image, out, dicom_choice(series, uneven), overwrite=overwrite, identifiers=keep_identifiers)

@@ -53,26 +53,20 @@ def convert_transform(
 
     What IN is, is told from its content. FSL, register.dat, LTA and elastix go by the voxels of the images: name them.
     """
-    from medreg.cli.converting_transforms import Converting, convert_to_file
-    from medreg.errors import UsageError
+    from medreg.cli.tasks.converting_transforms import Converting, convert_to_file
+    from medreg.cli.tasks.screen import check_shown, show
     from medreg.io.transforms.form import form_named
 
-    if quiet and json:
-        raise UsageError("-q prints nothing, --json prints more: choose one")
+    check_shown(quiet=quiet, json=json)
     task = Converting(
-        source,
-        out,
-        fixed,
-        moving,
-        form_named(from_form, "--from"),
-        form_named(to_form, "--to"),
-        inverse,
-        verify,
+        source=source,
+        out=out,
+        fixed=fixed,
+        moving=moving,
+        from_form=form_named(from_form, "--from"),
+        to_form=form_named(to_form, "--to"),
+        inverse=inverse,
+        verify=verify,
     )
     record, lines = convert_to_file(task, overwrite=overwrite)
-    if json:
-        from medreg.report.record import to_json
-
-        typer.echo(to_json(record), nl=False)
-    elif not quiet:
-        typer.echo("\n".join(lines))
+    show(record, lines, quiet=quiet, json=json)

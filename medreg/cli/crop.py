@@ -38,8 +38,8 @@ def crop(
     verbose: Verbose = False,
 ) -> None:
     """Keep a box of IMAGE; its voxels stay where they are in the world."""
-    from medreg.cli.jobs import stem_of
-    from medreg.cli.operating import Operating, for_axes, operate, values
+    from medreg.cli.tasks.operating import Operating, for_axes, operate, values
+    from medreg.io.content import stem_of
     from medreg.io.dicom.choice import dicom_choice
 
     first, count = values(start, "--start", whole=True), values(size, "--size", whole=True)

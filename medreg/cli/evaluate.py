@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from medreg.cli.failing import reported
-from medreg.cli.options import Json, Overwrite, Quiet, Verbose
-from medreg.cli.transform_options import FromForm
+from medreg.cli.options import FromForm, Json, Overwrite, Quiet, Verbose
 
 
 @reported
@@ -83,8 +82,8 @@ def evaluate(
     A transform maps points of the fixed image to points of the moving image. Distances are in mm (pixels for pictures
     that do not say how large a pixel is).
     """
-    from medreg.cli.chain import chain_of
-    from medreg.cli.evaluating import Evaluating, evaluated
+    from medreg.cli.tasks.chain import chain_of
+    from medreg.cli.tasks.evaluating import Evaluating, evaluated
     from medreg.errors import UsageError
     from medreg.io.points import Space
 
@@ -93,16 +92,16 @@ def evaluate(
     chain = tuple(chain_of([*(transform or ()), *(transforms or ()), *(inverse or ())], form))
     carrying = len(transform or ())
     task = Evaluating(
-        landmarks,
-        labels,
-        chain[carrying : carrying + 2] if transforms else (),
-        chain[-2:] if inverse else (),
-        chain[:carrying],
-        interpolation,
-        like,
-        moving,
-        None if coordinates is None else Space.named(coordinates),
-        out,
+        landmarks=landmarks,
+        labels=labels,
+        transforms=chain[carrying : carrying + 2] if transforms else (),
+        inverse=chain[-2:] if inverse else (),
+        transform=chain[:carrying],
+        interpolation=interpolation,
+        like=like,
+        moving=moving,
+        space=None if coordinates is None else Space.named(coordinates),
+        out=out,
     )
     record = evaluated(task, overwrite=overwrite)
     if quiet:

@@ -30,7 +30,7 @@ def info(
     World coordinates are LPS millimetres: +x to the patient's left, +y to the back, +z to the head; of pictures that do
     not say how large a pixel is, pixels.
     """
-    from medreg.cli.warned import collected
+    from medreg.cli.tasks.warned import collected
     from medreg.io.dicom.choice import dicom_choice
     from medreg.io.spacing import spacing_choice
     from medreg.report.description import describe, overlap

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from medreg.cli.failing import reported
-from medreg.cli.options import Json, Overwrite, Quiet, Verbose
-from medreg.cli.transform_options import FromForm, ToForm
+from medreg.cli.options import FromForm, Json, Overwrite, Quiet, ToForm, TransformOut, Verbose
 
 
 @reported
@@ -18,7 +17,7 @@ def invert(
         Path, typer.Argument(metavar="TRANSFORM", help="A transform of any tool.", show_default=False)
     ],
     *,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write; its name says the format, or --to.")],
+    out: TransformOut,
     form: FromForm = None,
     to: ToForm = None,
     fixed: Annotated[
@@ -33,8 +32,9 @@ def invert(
     verbose: Verbose = False,
 ) -> None:
     """Turn a transform round: the result brings the fixed image onto the moving one, and the roles exchange."""
-    from medreg.cli.chain import chain_of
-    from medreg.cli.composing import Composing, check_shown, compose_to_file, show
+    from medreg.cli.tasks.chain import chain_of
+    from medreg.cli.tasks.composing import Composing, compose_to_file
+    from medreg.cli.tasks.screen import check_shown, show
 
     check_shown(quiet=quiet, json=json)
     task = Composing(chain_of([str(transform)], form, inverse=True), out, to, fixed=moving, moving=fixed)

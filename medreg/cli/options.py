@@ -14,11 +14,7 @@ Device = Annotated[
     Literal["auto", "cpu", "cuda", "mps"] | None,
     typer.Option("--device", help="Where to compute; auto takes a CUDA GPU if there is one, else the CPU."),
 ]
-InterpolationName = Annotated[
-    Literal["nearest", "linear", "cubic", "sinc"] | None,
-    typer.Option("--interpolation", help="Between voxels; nearest for label maps (default: linear)."),
-]
-OwnInterpolationName = Annotated[
+Interpolation = Annotated[
     Literal["nearest", "linear", "cubic", "sinc", "label"] | None,
     typer.Option("--interpolation", help="Between voxels (default: label for label maps, linear for the rest)."),
 ]
@@ -69,4 +65,16 @@ Surroundings = Annotated[
         metavar="VALUE|edge|background",
         help="For voxels that the image does not reach (background: its border's median).",
     ),
+]
+FromForm = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="FORM", help="The format of a transform whose file does not tell it: ras, fsl, lps."
+    ),
+]
+ToForm = Annotated[
+    str | None, typer.Option("--to", metavar="FORM", help="The format to write, as in medreg convert-transform.")
+]
+TransformOut = Annotated[
+    Path, typer.Option("--out", "-o", help="The file to write; its name says the format, or --to.")
 ]

@@ -44,8 +44,8 @@ def pad(
     verbose: Verbose = False,
 ) -> None:
     """Add voxels around IMAGE; those that it has stay where they are in the world."""
-    from medreg.cli.jobs import stem_of
-    from medreg.cli.operating import Operating, beyond, for_axes, operate, values
+    from medreg.cli.tasks.operating import Operating, beyond, for_axes, operate, values
+    from medreg.io.content import stem_of
     from medreg.io.dicom.choice import dicom_choice
 
     one_sided = before is not None or after is not None

@@ -10,7 +10,6 @@ import typer
 from medreg.cli.failing import reported
 from medreg.cli.options import (
     Device,
-    InterpolationName,
     Json,
     Outside,
     Overwrite,
@@ -109,7 +108,10 @@ def register(
     moving_spacing: Annotated[
         str | None, typer.Option("--moving-spacing", metavar="MM|X,Y[,Z]", help="The same of the moving image alone.")
     ] = None,
-    interpolation: InterpolationName = None,
+    interpolation: Annotated[
+        Literal["nearest", "linear", "cubic", "sinc"] | None,
+        typer.Option("--interpolation", help="Between voxels; nearest for label maps (default: linear)."),
+    ] = None,
     outside: Outside = None,
     volume: Annotated[
         str | None, typer.Option("--volume", metavar="N|mean", help="Which volume of a 4D series, counted from 0.")
@@ -155,10 +157,10 @@ def register(
     Images: DICOM (a file, folder, DICOMDIR or zip), NIfTI, MGZ, NRRD, MetaImage, PNG, JPEG, TIFF, BMP. Both may also be
     named in --config.
     """
-    from medreg.cli.jobs import job_for
-    from medreg.cli.outside import outside_value
-    from medreg.cli.run import refuse_failed, run
-    from medreg.cli.screen import screen_for
+    from medreg.cli.tasks.jobs import job_for
+    from medreg.cli.tasks.outside import outside_value
+    from medreg.cli.tasks.registering import refuse_failed, run
+    from medreg.cli.tasks.screen import screen_for
     from medreg.io.spacing import spacing_choice
     from medreg.io.volumes import volume_choice
 

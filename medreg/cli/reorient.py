@@ -37,8 +37,8 @@ def reorient(
     verbose: Verbose = False,
 ) -> None:
     """Store IMAGE with other axes: voxels are exchanged, never interpolated, and stay where they are in the world."""
-    from medreg.cli.jobs import stem_of
-    from medreg.cli.operating import Operating, operate
+    from medreg.cli.tasks.operating import Operating, operate
+    from medreg.io.content import stem_of
     from medreg.io.dicom.choice import dicom_choice
 
     code = _checked(to)

@@ -12,8 +12,8 @@ from medreg.cli.options import (
     Device,
     Image,
     ImageSpacing,
+    Interpolation,
     Overwrite,
-    OwnInterpolationName,
     Quiet,
     Series,
     Threads,
@@ -41,7 +41,7 @@ def resample(
         bool,
         typer.Option("--antialias/--no-antialias", help="Smooth first, where voxels become larger; not label maps."),
     ] = True,
-    interpolation: OwnInterpolationName = None,
+    interpolation: Interpolation = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The file to write (default: IMAGE_resampled.nii.gz).")
     ] = None,
@@ -55,8 +55,8 @@ def resample(
     verbose: Verbose = False,
 ) -> None:
     """Give IMAGE voxels of another size, over the same extent. Onto another image's grid: `medreg apply --like`."""
-    from medreg.cli.jobs import stem_of
-    from medreg.cli.operating import Operating, for_axes, operate, values
+    from medreg.cli.tasks.operating import Operating, for_axes, operate, values
+    from medreg.io.content import stem_of
     from medreg.io.dicom.choice import dicom_choice
     from medreg.io.spacing import spacing_choice
 
@@ -82,10 +82,10 @@ def resample(
     task = Operating(
         image,
         dicom_choice(series, uneven),
-        spacing_choice(image_spacing),
-        device or "auto",
-        threads,
-        interpolation=interpolation or "auto",
+        spacing=spacing_choice(image_spacing),
+        device=device or "auto",
+        threads=threads,
+        interpolation=interpolation,
     )
     told = operate(task, {target: change}, overwrite=overwrite)
     if not quiet:

@@ -14,8 +14,8 @@ from medreg.cli.options import (
     Device,
     Image,
     ImageSpacing,
+    Interpolation,
     Overwrite,
-    OwnInterpolationName,
     Quiet,
     Series,
     Surroundings,
@@ -26,7 +26,7 @@ from medreg.cli.options import (
 from medreg.errors import UsageError
 
 if TYPE_CHECKING:
-    from medreg.cli.operating import Change
+    from medreg.cli.tasks.operating import Change
     from medreg.image import MedImage
     from medreg.ops import Between
 
@@ -59,7 +59,7 @@ def rotate(
     expand: Annotated[
         bool, typer.Option("--expand", help="Enlarge the grid so that no voxel is lost; else it stays.")
     ] = False,
-    interpolation: OwnInterpolationName = None,
+    interpolation: Interpolation = None,
     outside: Surroundings = "0",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The file to write (default: IMAGE_rotated.nii.gz).")
@@ -77,9 +77,8 @@ def rotate(
     verbose: Verbose = False,
 ) -> None:
     """Turn IMAGE: what was at p comes to c + R (p - c), by the right-hand rule, R = Rz Ry Rx for the order xyz."""
-    from medreg.cli.jobs import stem_of
-    from medreg.cli.operating import Operating, operate, values
-    from medreg.io.content import suffix_of
+    from medreg.cli.tasks.operating import Operating, operate, values
+    from medreg.io.content import stem_of, suffix_of
     from medreg.io.dicom.choice import dicom_choice
     from medreg.io.spacing import spacing_choice
 
@@ -90,17 +89,17 @@ def rotate(
     task = Operating(
         image,
         dicom_choice(series, uneven),
-        spacing_choice(image_spacing),
-        device or "auto",
-        threads,
-        picture,
-        interpolation or "auto",
+        spacing=spacing_choice(image_spacing),
+        device=device or "auto",
+        threads=threads,
+        picture=picture,
+        interpolation=interpolation,
     )
 
     def turned(turn: tuple[float, ...]) -> Change:
         def change(medical: MedImage, kernel: Between) -> MedImage:
             from medreg import ops
-            from medreg.cli.operating import beyond
+            from medreg.cli.tasks.operating import beyond
 
             if (medical.dimension == 3) != (len(turn) == 3):
                 raise UsageError(

@@ -13,7 +13,7 @@ from medreg.cli.failing import INTERRUPTED, reported
 from medreg.cli.options import Device, Json, Overwrite, Quiet, Verbose
 
 if TYPE_CHECKING:
-    from medreg.cli.training_folder import TrainingFolder
+    from medreg.cli.tasks.training_folder import TrainingFolder
     from medreg.learn.settings import Settings
     from medreg.learn.training import Training
 
@@ -73,10 +73,10 @@ def train_inverse(
 
     Writes metrics.json, model.safetensors, losses.png and slices.png. Ctrl-C keeps a checkpoint to --resume from.
     """
-    from medreg.cli.screen import screen_for
-    from medreg.cli.training_folder import TrainingFolder
+    from medreg.cli.tasks.screen import check_shown
+    from medreg.cli.tasks.training_folder import TrainingFolder
 
-    screen_for(quiet=quiet, verbose=verbose, json=json)  # refuses flags that exclude each other
+    check_shown(quiet=quiet, json=json, verbose=verbose)
     given = {
         "phantom": phantom, "model": model, "size": size, "images": images, "test_images": test_images,
         "epochs": epochs, "batch": batch, "learning_rate": learning_rate, "seed": seed,
@@ -107,7 +107,7 @@ class _Watch(Protocol):
 
 def _settings(given: dict[str, Any], folder: TrainingFolder, *, resume: bool) -> Settings | None:
     """The validated settings; None to go on with those of the checkpoint, which the flags do not contradict."""
-    from medreg.cli.starting import importing_torch
+    from medreg.cli.tasks.starting import importing_torch
     from medreg.errors import UsageError
     from medreg.learn.settings import Settings
 
@@ -158,13 +158,13 @@ def _trained(
     progress: AbstractContextManager[_Watch],
 ) -> dict[str, Any] | None:
     """Train, keep a checkpoint after each epoch, write; the record, or None where it was stopped before its end."""
-    from medreg.cli.starting import importing_torch
+    from medreg.cli.tasks.starting import importing_torch
     from medreg.io.atomic import written_beside
 
     with folder:
         with progress as watch:
             with importing_torch():
-                from medreg.cli import engine
+                from medreg.cli.tasks import engine
                 from medreg.learn.checkpoint import read_checkpoint, write_checkpoint
                 from medreg.learn.training import begin
             device, threads = engine.compute_on(device, threads)
@@ -239,7 +239,7 @@ def _warnings(record: dict[str, Any]) -> list[str]:
 
 def _write(training: Training, record: dict[str, Any], folder: TrainingFolder) -> None:
     """All outputs into the hidden folder; completes the record."""
-    from medreg.cli.training_folder import OUTPUTS
+    from medreg.cli.tasks.training_folder import OUTPUTS
     from medreg.learn.checkpoint import write_model
     from medreg.learn.pictures import draw_losses, draw_slices
     from medreg.report.record import to_json

@@ -59,6 +59,13 @@ def suffix_of(path: Path) -> str:
     return suffixes[-1] if suffixes else ""
 
 
+def stem_of(path: Path) -> str:
+    """The file's name without its suffix, ".nii.gz" counting as one; a folder's whole name."""
+    if path.is_dir():
+        return path.resolve().name
+    return path.name[: len(path.name) - len(suffix_of(path))] or path.name
+
+
 def known_suffixes() -> str:
     """All suffixes in one line, for messages."""
     return ", ".join(KIND_OF_SUFFIX)

@@ -11,6 +11,8 @@ The tissue is turned by the rotation of the transform, without its scales and sh
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,6 +141,24 @@ def read_gradients(directions: str | Path, values: str | Path | None = None) -> 
     return Gradients(vectors, strengths)
 
 
+@contextmanager
+def gradients_beside(gradients: Gradients, directions: str | Path, values: str | Path | None = None) -> Iterator[None]:
+    """Around the writing of their series: what `write_gradients` writes is there when the block ends well, else not.
+
+    It is all written before the block begins, so that no series is left without its gradients on a full disk.
+
+    Raises:
+        WriteError: the disk refuses.
+    """
+    rows = [" ".join(f"{number:.10g}" for number in row) for row in gradients.directions.T]
+    with ExitStack() as files:
+        files.enter_context(written_beside(directions)).write_text("\n".join(rows) + "\n", encoding="ascii")
+        if values is not None and gradients.values is not None:
+            row = " ".join(f"{number:.10g}" for number in gradients.values)
+            files.enter_context(written_beside(values)).write_text(f"{row}\n", encoding="ascii")
+        yield
+
+
 def write_gradients(gradients: Gradients, directions: str | Path, values: str | Path | None = None) -> None:
     """Write .bvec as three rows and, where a path is given, .bval as one row; whole or not at all.
 
@@ -152,12 +172,8 @@ def write_gradients(gradients: Gradients, directions: str | Path, values: str | 
         >>> read_gradients(path).directions.tolist()
         [[0.0, 0.0, 0.0], [0.6, 0.0, 0.8]]
     """
-    rows = [" ".join(f"{number:.10g}" for number in row) for row in gradients.directions.T]
-    with written_beside(directions) as temporary:
-        temporary.write_text("\n".join(rows) + "\n", encoding="ascii")
-    if values is not None and gradients.values is not None:
-        with written_beside(values) as temporary:
-            temporary.write_text(" ".join(f"{number:.10g}" for number in gradients.values) + "\n", encoding="ascii")
+    with gradients_beside(gradients, directions, values):
+        pass
 
 
 def _numbers(path: Path) -> list[list[float]]:

@@ -37,7 +37,7 @@ def read_nifti(path: Path) -> StoredImage:
     """
     with reading(path):
         raw = load_bytes(path)
-        header = _header(raw, path)
+        header = header_in(raw, path)
         shape = _shape(header, path)
         dtype = _dtype(header, path)
         array = _voxels(raw, header, shape, dtype, path)
@@ -63,6 +63,21 @@ def read_nifti(path: Path) -> StoredImage:
             "header": _kept(header, place.unit, array),
         }
         return StoredImage(array, grid, leading, metadata)
+
+
+def header_in(raw: VoxelArray | bytes, path: Path) -> Any:
+    """The header in a file's first bytes, NIfTI-1 or NIfTI-2, by nibabel.
+
+    Raises:
+        ReadError: too few bytes.
+    """
+    two = bytes(raw[:4]) in (b"\x1c\x02\0\0", b"\0\0\x02\x1c")
+    kind = nibabel("nifti2").Nifti2Header if two else nibabel("nifti1").Nifti1Header
+    size = kind.template_dtype.itemsize
+    if len(raw) < size:
+        raise ReadError(f"{path}: is cut short, {len(raw)} bytes where the header alone needs {size}; {AGAIN}")
+    # no checks: nibabel's would silently turn zero spacing into 1 mm and print the rest to stderr
+    return kind(bytes(raw[:size]), check=False)
 
 
 def load_bytes(path: Path) -> VoxelArray:
@@ -94,16 +109,6 @@ def fingerprint(array: VoxelArray) -> int:
     """A cheap checksum of a few thousand voxels: equal before and after means that nobody changed the values."""
     flat = array.reshape(-1)
     return zlib.crc32(flat[:: max(1, flat.size // 4096)].astype(np.float64).tobytes())
-
-
-def _header(raw: VoxelArray, path: Path) -> Any:
-    two = raw[:4].tobytes() in (b"\x1c\x02\0\0", b"\0\0\x02\x1c")
-    kind = nibabel("nifti2").Nifti2Header if two else nibabel("nifti1").Nifti1Header
-    size = kind.template_dtype.itemsize
-    if len(raw) < size:
-        raise ReadError(f"{path}: is cut short, {len(raw)} bytes where the header alone needs {size}; {AGAIN}")
-    # no checks: nibabel's would silently turn zero spacing into 1 mm and print the rest to stderr
-    return kind(raw[:size].tobytes(), check=False)
 
 
 def _shape(header: Any, path: Path) -> tuple[int, ...]:

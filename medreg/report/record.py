@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _STEP = ("number", "value", "step_mm", "overlap")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Ran:
     """A run that has ended well.
 

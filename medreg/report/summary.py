@@ -58,7 +58,7 @@ def summary(record: Mapping[str, Any], *, detailed: bool = False) -> list[Line]:
         lines.append(Line("start", _start(record["start"])))
         lines += [Line("level", _level(level)) for level in record["levels"]]
         lines.append(Line("phases", ", ".join(f"{k} {v:.2f} s" for k, v in seconds.items() if k != "total")))
-    lines.append(Line("took", f"{seconds['total']:.1f} s on {_place(record)}", "faint"))
+    lines.append(Line("took", f"{seconds['total']:.1f} s on {place_of(record)}", "faint"))
     outputs = record["outputs"]
     moved = f"{outputs['moved']['file']} ({outputs['moved']['note']})"
     report = f", {outputs['report']['page']}" if "report" in outputs else ""
@@ -204,6 +204,7 @@ def _level(level: Mapping[str, Any]) -> str:
     )
 
 
-def _place(record: Mapping[str, Any]) -> str:
+def place_of(record: Mapping[str, Any]) -> str:
+    """Where it was computed, in words: "2 threads", or "cuda and 2 threads"."""
     threads = f"{record['threads']} thread{'s' if record['threads'] > 1 else ''}"
     return threads if record["device"] == "cpu" else f"{record['device']} and {threads}"

@@ -13,6 +13,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from medreg.report.summary import place_of
+
 _SECONDS_BETWEEN = 0.08
 
 ROWS = 12
@@ -67,12 +69,10 @@ def lines(record: Mapping[str, Any]) -> list[str]:
     if _angles_count(record):
         found += f"; angles are off by {result['angle_deg']:.2f}° (median; nine in ten by less than "
         found += f"{result['angle_deg_90']:.2f}°)"
-    place = f"{record['threads']} thread{'s' if record['threads'] > 1 else ''}"
-    where = place if record["device"] == "cpu" else f"{record['device']} and {place}"
     outputs = record["outputs"]
     return [
         f"  found    {found}",
-        f"  took     {seconds['training']:.1f} s of training on {where}",
+        f"  took     {seconds['training']:.1f} s of training on {place_of(record)}",
         f"  wrote    {outputs['folder']}/: {', '.join(outputs['files'])}",
     ]
 

@@ -12,6 +12,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
@@ -88,6 +89,14 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     return Pair(
         save(folder / "fixed.nii.gz", fixed, fixed_place), save(folder / "moving.nii.gz", moving, moving_place), TRUTH
     )
+
+
+@pytest.fixture
+def transform(tmp_path: Path, pair: Pair) -> Path:
+    """The pair's motion as a file that SimpleITK wrote."""
+    t = sitk.AffineTransform(pair.truth[:3, :3].ravel().tolist(), pair.truth[:3, 3].tolist(), (0.0, 0.0, 0.0))
+    sitk.WriteTransform(t, str(tmp_path / "truth.tfm"))
+    return tmp_path / "truth.tfm"
 
 
 @pytest.fixture

@@ -17,14 +17,6 @@ if TYPE_CHECKING:
 Run = Callable[..., Any]
 
 
-@pytest.fixture
-def transform(tmp_path: Path, pair: Pair) -> Path:
-    """The pair's motion as a file that SimpleITK wrote."""
-    t = sitk.AffineTransform(pair.truth[:3, :3].ravel().tolist(), pair.truth[:3, 3].tolist(), (0.0, 0.0, 0.0))
-    sitk.WriteTransform(t, str(tmp_path / "truth.tfm"))
-    return tmp_path / "truth.tfm"
-
-
 def voxels(path: Path) -> np.ndarray:
     """(z, y, x) by SimpleITK."""
     return sitk.GetArrayFromImage(sitk.ReadImage(str(path))).astype(np.float64)

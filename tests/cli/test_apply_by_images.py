@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from medreg.cli.chain import chain_of, read_early
+from medreg.cli.tasks.chain import chain_of, read_early
 from medreg.io.points import read_points
 from medreg.io.transforms import Form, read_transform
 

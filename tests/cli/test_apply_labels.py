@@ -12,20 +12,13 @@ import pytest
 import SimpleITK as sitk
 from scipy.ndimage import gaussian_filter
 
-from medreg.cli.labels import why_labels
+from medreg.cli.tasks.labels import why_labels
 from medreg.io.image import read_stored
 
 if TYPE_CHECKING:
     from conftest import Pair
 
 Run = Callable[..., Any]
-
-
-@pytest.fixture
-def transform(tmp_path: Path, pair: Pair) -> Path:
-    t = sitk.AffineTransform(pair.truth[:3, :3].ravel().tolist(), pair.truth[:3, 3].tolist(), (0.0, 0.0, 0.0))
-    sitk.WriteTransform(t, str(tmp_path / "truth.tfm"))
-    return tmp_path / "truth.tfm"
 
 
 def regions(shape: tuple[int, ...], numbers: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
-from medreg.cli.moving_points import is_points
+from medreg.cli.tasks.moving_points import is_points
 from medreg.io.points import Space, read_points
 
 if TYPE_CHECKING:

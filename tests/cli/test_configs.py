@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from medreg.cli.jobs import job_for
+from medreg.cli.tasks.jobs import job_for
 from medreg.registration import recipe
 
 if TYPE_CHECKING:

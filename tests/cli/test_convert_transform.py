@@ -14,7 +14,7 @@ from transform_pairs import RAS, Images, motion, pair
 
 from medreg.cli.convert_transform import FORMS
 from medreg.errors import TransformError, UsageError, WriteError
-from medreg.io.transforms import Form, read_transform, write_transform
+from medreg.io.transforms import End, Form, read_transform, write_transform
 from medreg.io.transforms.writing import WRITERS
 
 ZIPS = Path(__file__).parents[2] / "sample_data"
@@ -169,3 +169,20 @@ def test_the_help_lists_every_form_that_is_written(medreg: Run) -> None:
     assert all(form.value in FORMS for form in WRITERS)
     shown = "".join(medreg("convert-transform", "--help").stdout.split())
     assert all(form.value in shown for form in WRITERS)
+
+
+@pytest.mark.parametrize("verb", [["convert-transform"], ["compose", "--out"], ["invert", "--out"]], ids=lambda v: v[0])
+def test_the_sidecar_of_an_x5_file_is_replaced_only_with_overwrite(
+    images: Images, medreg: Run, tmp_path: Path, verb: list[str]
+) -> None:
+    arguments = [verb[0], tmp_path / "t.tfm", *verb[1:], tmp_path / "new.x5"]
+    write_transform(images.matrix, tmp_path / "new.x5", moving=End(path=images.moving))
+    (tmp_path / "new.x5").unlink()
+    before = (tmp_path / "new.json").read_text()
+    refused = medreg(*arguments)
+    assert refused.exit_code == WriteError.exit_code
+    assert "new.json: is there already; add --overwrite" in refused.stderr
+    assert (tmp_path / "new.json").read_text() == before
+    assert not (tmp_path / "new.x5").exists()
+    assert medreg(*arguments, "--overwrite").exit_code == 0
+    assert (tmp_path / "new.json").read_text() != before  # it named the moving image

@@ -99,7 +99,7 @@ def test_a_bug_is_one_line_that_asks_for_a_report_and_v_gives_the_traceback(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("two lines\nof text")
 
-    monkeypatch.setattr("medreg.cli.engine.register", broken)
+    monkeypatch.setattr("medreg.cli.tasks.engine.register", broken)
     result = medreg("register", *pair.both, "--out", tmp_path / "o")
     assert result.exit_code == 1
     assert result.stderr.startswith("medreg: internal error, please report it: ZeroDivisionError: of text; run again")
@@ -127,7 +127,7 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("medreg.cli.engine.register", interrupted)
+    monkeypatch.setattr("medreg.cli.tasks.engine.register", interrupted)
     result = medreg("register", *pair.both, "--out", tmp_path / "o")
     assert result.exit_code == 130
     assert list(tmp_path.iterdir()) == []
@@ -142,7 +142,7 @@ def test_flags_that_exclude_each_other_are_refused(pair: Pair, medreg: Run) -> N
 def test_an_old_record_is_gone_before_new_files_take_their_places(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medreg.cli.folder import OutputFolder
+    from medreg.cli.tasks.folder import OutputFolder
 
     (tmp_path / "run.json").write_text(json.dumps({"old": True}))
     real = Path.replace

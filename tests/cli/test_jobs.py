@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from medreg.cli.jobs import job_for, stem_of
+from medreg.cli.tasks.jobs import job_for
 from medreg.errors import ReadError, RecipeError, UsageError
+from medreg.io.content import stem_of
 
 
 @pytest.fixture

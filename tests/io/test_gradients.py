@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from medreg.errors import ReadError, TransformError, UsageError
+from medreg.errors import ReadError, TransformError, UsageError, WriteError
 from medreg.geometry.grid import Grid
 from medreg.geometry.orientation import flip_lps_ras
 from medreg.io.gradients import Gradients, read_gradients, rotation_of, voxel_axes, write_gradients
@@ -177,3 +177,30 @@ def test_apply_turns_the_b_vectors_of_a_series_beside_it(tmp_path: Path) -> None
     assert again.exit_code == 0
     (tmp_path / "new.nii.gz").unlink()
     assert "new.bvec: is there already" in apply("--like", "t1.nii.gz", out="new.nii.gz").stderr
+
+
+@pytest.mark.parametrize("more", [["--like", "dwi.nii.gz"], []], ids=["resampled", "by the header"])
+def test_no_image_comes_without_its_b_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]) -> None:
+    """The place of the b-vectors is a link into a folder that is gone: free by its looks, and not to be written."""
+    from typer.testing import CliRunner
+
+    from medreg.cli.main import app
+
+    monkeypatch.chdir(tmp_path)
+    nib.save(nib.Nifti1Image(np.ones((4, 5, 6, 3), np.int16), np.eye(4)), "dwi.nii.gz")
+    np.savetxt("dwi.bvec", unit(3).T)
+    np.savetxt("t.txt", np.eye(4))
+    Path("o.bvec").symlink_to(tmp_path / "gone" / "o.bvec")
+    before = sorted(tmp_path.iterdir())
+    told = CliRunner().invoke(
+        app, ["apply", "dwi.nii.gz", "-o", "o.nii.gz", "--bvecs", "dwi.bvec", "-t", "t.txt", "--from", "lps", *more]
+    )
+    assert told.exit_code == WriteError.exit_code
+    assert "o.bvec: the folder" in told.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_b_vectors_and_b_values_are_written_together_or_not_at_all(tmp_path: Path) -> None:
+    with pytest.raises(WriteError, match="does not exist"):
+        write_gradients(Gradients(unit(3), np.zeros(3)), tmp_path / "a.bvec", tmp_path / "none" / "a.bval")
+    assert list(tmp_path.iterdir()) == []

@@ -306,6 +306,18 @@ def test_colour_pictures_make_a_page_of_one_plane(record: dict[str, Any], tmp_pa
         assert figure.width == 1600  # px
 
 
+def test_a_figure_without_fonts_of_the_system_names_files_in_letters_that_it_has(
+    record: dict[str, Any], views: Views, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medreg.report.page.lettering._system_font", lambda name, size: None)
+    figures = []
+    for name in ("M\u00fcller \u03b8 \u982d \U0001f9e0 \udcff.nii.gz", "Muller ? ? ? ?.nii.gz"):
+        record["inputs"]["moving"]["file"] = name
+        write_figure(record, views, pictures, tmp_path)
+        figures.append((tmp_path / FIGURE).read_bytes())
+    assert figures[0] == figures[1]
+
+
 def test_odd_images_make_a_page_too(record: dict[str, Any], tmp_path: Path) -> None:
     grid = Grid.regular((30, 1, 2), (1.0, 4.0, 3.0))
     broken = torch.full((1, 2, 1, 30), float("nan"))
@@ -410,7 +422,7 @@ def test_values_that_are_not_known_break_no_chart(record: dict[str, Any]) -> Non
 
 def test_writing_a_page_needs_neither_torch_nor_matplotlib() -> None:
     code = (
-        "import sys; from medreg.report.page.writing import prepare; prepare(); import medreg.cli.reporting;"
+        "import sys; from medreg.report.page.writing import prepare; prepare(); import medreg.cli.tasks.reporting;"
         "print([name for name in ('torch', 'matplotlib', 'nibabel') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

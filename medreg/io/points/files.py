@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 import warnings
 from pathlib import Path
 
@@ -25,6 +27,8 @@ _FORMS = {
     ".json": Form.JSON,
     ".txt": Form.TEXT,
 }
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+"""Bytes that no text holds."""
 _SAY = (Form.FCSV, Form.MARKUPS, Form.VTK, Form.CSV, Form.JSON)
 """Forms that can tell their space."""
 
@@ -41,6 +45,8 @@ def form_of_suffix(path: Path) -> Form | None:
 
 def read_points(path: str | Path, space: Space | None = None) -> Points:
     r"""Read points: CSV, FCSV, Slicer's markups, legacy VTK, JSON or plain text, told apart by their content.
+
+    Text is in UTF-8, or in UTF-16 with its byte-order mark; `write_points` writes UTF-8.
 
     Args:
         path: the file.
@@ -167,10 +173,17 @@ def _from_json(text: str, path: Path, space: Space | None) -> Points:
 def _text(raw: bytes, path: Path) -> str:
     if not raw.strip():
         raise ReadError(f"{path}: is empty; the program that wrote it failed, or the disk was full")
+    wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
+        text = raw.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
         text = "\0"
+        if not wide and _CONTROL.search(raw) is None:
+            line = error.object[: error.start].count(b"\n") + 1
+            raise ReadError(
+                f"{path}: is text, but not in UTF-8: line {line} holds the byte 0x{error.object[error.start]:02x}, as "
+                "Latin-1 and the code pages of Windows do; save it as UTF-8 (spreadsheets call it CSV UTF-8)"
+            ) from error
     if "\0" in text:
         raise ReadError(
             f"{path}: is no file of points that medreg reads: CSV, Slicer's .fcsv or .mrk.json, legacy .vtk, JSON or "

@@ -24,6 +24,8 @@ _NAMES = {
 
 _OF_FCSV = ("id", "x", "y", "z", "ow", "ox", "oy", "oz", "vis", "sel", "lock", "label", "desc", "associatedNodeID")
 _UNIT = re.compile(r"[\s_]*[(\[]?\s*(mm|lps|ras|px|pixels?)\s*[)\]]?$")
+_BETWEEN_COMMAS = re.compile(r"\d+\s+[-+]?\d+")
+"""What stands between two commas where these were decimal ones: the end of a number, and the beginning of the next."""
 _AXES: tuple[tuple[str, Space | None], ...] = (("xyz", None), ("ras", Space.RAS), ("lps", Space.LPS), ("xy", None))
 """Names of coordinate columns, with the space that they tell."""
 
@@ -235,9 +237,10 @@ def _columns_of_numbers(rows: Sequence[tuple[int, tuple[str, ...]]], path: Path)
     numeric = tuple(k for k, cell in enumerate(cells) if _is_number(cell))
     if len(numeric) in (2, 3) and len(cells) - len(numeric) <= 1 and numeric[-1] - numeric[0] == len(numeric) - 1:
         return numeric
+    comma = "; write decimals with a point" if any(_BETWEEN_COMMAS.fullmatch(cell) for cell in cells) else ""
     raise ReadError(
         f"{path}: line {rows[0][0]} has {len(cells)} columns, {len(numeric)} of them numbers, and there is no header; "
-        "points have 2 or 3 numbers, and may have a name; add a first line such as x,y,z,t,label"
+        f"points have 2 or 3 numbers, and may have a name; add a first line such as x,y,z,t,label{comma}"
     )
 
 

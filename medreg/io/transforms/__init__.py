@@ -7,7 +7,7 @@ from medreg.io.transforms.ends import End
 from medreg.io.transforms.form import Form
 from medreg.io.transforms.naming import LINEAR, PROJECTIVE, transform_name
 from medreg.io.transforms.reading import form_of_file, read_transform, read_with_form
-from medreg.io.transforms.writing import form_of_name, write_transform
+from medreg.io.transforms.writing import form_of_name, write_transform, written_files
 
 __all__ = [
     "LINEAR",
@@ -20,4 +20,5 @@ __all__ = [
     "read_with_form",
     "transform_name",
     "write_transform",
+    "written_files",
 ]

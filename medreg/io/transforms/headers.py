@@ -14,10 +14,11 @@ from medreg.geometry.orientation import flip_lps_ras
 from medreg.io.content import Kind, head_of, kind_of
 from medreg.io.failing import AGAIN, reading
 from medreg.io.libraries import nibabel, simpleitk
+from medreg.io.nifti import header_in
 from medreg.io.nifti_affine import placement
 
-_NIFTI_1, _NIFTI_2, _MGH = 348, 540, 90
-"""Bytes of the headers."""
+_MGH = 90
+"""Bytes of its header."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,7 @@ def header_of(path: Path) -> Header:
 
 
 def _nifti(path: Path, head: bytes) -> Header:
-    two = head[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c")
-    size = _NIFTI_2 if two else _NIFTI_1
-    if len(head) < size:
-        raise ReadError(f"{path}: is cut short, {len(head)} bytes where the header alone needs {size}; {AGAIN}")
-    header: Any = (nibabel("nifti2").Nifti2Header if two else nibabel("nifti1").Nifti1Header)(head[:size], check=False)
+    header = header_in(head, path)
     axes = int(header["dim"][0])
     shape = [int(n) for n in header["dim"][1:4]]
     if not 1 <= axes <= 7 or min(shape[: min(axes, 3)]) < 1:

@@ -78,6 +78,20 @@ def form_of_name(path: str | Path) -> Form:
     )
 
 
+def written_files(path: str | Path, form: Form) -> list[Path]:
+    """The files that `write_transform` makes or replaces: the named one, and of X5 its sidecar.
+
+    Raises:
+        WriteError: something else lies in the place of the sidecar.
+
+    Example:
+        >>> [file.name for file in written_files("t.x5", Form.X5)]
+        ['t.x5', 't.json']
+    """
+    path = Path(path)
+    return [path, x5.sidecar_of(path)] if form is Form.X5 else [path]
+
+
 def write_transform(
     matrix: FloatArray,
     path: str | Path,

@@ -40,7 +40,7 @@ def read(source: Source) -> FloatArray:
 def write(draft: Draft, target: Path) -> None:
     """One transform, with the grid of the fixed image where that is known; a sidecar .json says what it is."""
     h5py = _h5py(draft.path)
-    _check_sidecar(draft.path)
+    sidecar = sidecar_of(draft.path)
     matrix = conjugate_lps_ras(in_space(draft, "X5"))
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
@@ -55,16 +55,21 @@ def write(draft: Draft, target: Path) -> None:
         if draft.fixed.known:
             _write_domain(group, draft)
     target.write_bytes(content.getvalue())
-    target.with_suffix(".json").write_text(json.dumps(_sidecar(draft), indent=2) + "\n", encoding="utf-8")
+    target.with_name(sidecar.name).write_text(json.dumps(_sidecar(draft), indent=2) + "\n", encoding="utf-8")
 
 
-def _check_sidecar(path: Path) -> None:
-    """Refuse to replace what is no sidecar, such as a run's transform.json beside its transform.x5."""
+def sidecar_of(path: Path) -> Path:
+    """Where the sidecar of a file is written.
+
+    Raises:
+        WriteError: what is there is no sidecar, such as a run's transform.json beside its transform.x5.
+    """
     place = path.with_suffix(".json")
     if place == path:
         raise WriteError(f"{path}: is the name of an X5 file's sidecar; end the file itself in .x5")
     if place.exists() and '"Orientation": "RAS"' not in place.read_text(encoding="utf-8", errors="replace"):
         raise WriteError(f"{path}: its sidecar {place} is there already and is another thing; choose another name")
+    return place
 
 
 def _write_domain(group: Any, draft: Draft) -> None:

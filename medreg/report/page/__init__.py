@@ -2,3 +2,5 @@
 
 Only `sampling` needs torch: the rest may be done by whoever writes the files.
 """
+
+PAGE, FIGURE = "report.html", "figure.png"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from medreg.report.page.edges import FINER
 from medreg.report.page.encoding import to_bytes
+from medreg.report.page.lettering import lettered, own_font
 from medreg.report.page.pictures import Pictures
 from medreg.report.page.views import View, Views, grey
 from medreg.types import VoxelArray
@@ -58,8 +58,13 @@ def draw_figure(views: Views, pictures: Pictures, heading: Sequence[tuple[str, s
         (WIDTH - 2 * MARGIN - GAP * (len(beside) - 1)) / sum(widths),
         (1 if len(middles) > 1 else 1.7) * TALLEST / tallest,
     )
-    texts = [(line, tone) for text, tone in heading for line in _lines(text, _size(tone), WIDTH - 2 * MARGIN)]
-    top = 24 + sum(_size(tone) + 14 for _, tone in texts)
+    texts = [
+        (line, tone, font)
+        for text, tone in heading
+        for shown, font in [lettered(text, _size(tone))]
+        for line in _lines(shown, font, WIDTH - 2 * MARGIN)
+    ]
+    top = 24 + sum(_size(tone) + 14 for _, tone, _ in texts)
     step = LABEL + round(scale * tallest)
     canvas = Image.new("RGB", (WIDTH, top + step * (2 if len(middles) > 1 else 1) + FOOT), "white")
     pen = ImageDraw.Draw(canvas)
@@ -71,12 +76,12 @@ def draw_figure(views: Views, pictures: Pictures, heading: Sequence[tuple[str, s
         shown = _drawn(view, when, pictures.edges[k], pictures.colour, scale)
         canvas.paste(shown, (round(left), y + LABEL))
         name = "" if view.plane.name == "picture" else f", {view.plane.name}, {view.plane.place}"
-        pen.text((left, y + LABEL / 2), f"{when}{name}", INK, _font(18), "lm")
+        pen.text((left, y + LABEL / 2), f"{when}{name}", INK, own_font(18), "lm")
         _mark(pen, view, bar, (round(left), y + LABEL, shown.width, shown.height))
         left += shown.width + min(spare, 4 * GAP)
         if (number + 1) % len(beside) == 0:
             left, y = float(MARGIN), y + step
-    pen.text((MARGIN, canvas.height - FOOT / 2), LEGEND, FAINT, _font(16), "lm")
+    pen.text((MARGIN, canvas.height - FOOT / 2), LEGEND, FAINT, own_font(16), "lm")
     canvas.save(path, compress_level=1)
 
 
@@ -96,16 +101,16 @@ def _size(tone: str) -> int:
     return 30 if tone == "title" else 21
 
 
-def _write(pen: ImageDraw, texts: Sequence[tuple[str, str]]) -> None:
+def _write(pen: ImageDraw, texts: Sequence[tuple[str, str, Any]]) -> None:
     top = 20.0
-    for text, tone in texts:
-        pen.text((MARGIN, top), text, TONES.get(tone, INK), _font(_size(tone)), "la")
+    for text, tone, font in texts:
+        pen.text((MARGIN, top), text, TONES.get(tone, INK), font, "la")
         top += _size(tone) + 14
 
 
-def _lines(text: str, size: int, width: int) -> list[str]:
+def _lines(text: str, font: Any, width: int) -> list[str]:
     """Text broken into lines at spaces, two at most: the second is cut where it is too long."""
-    font, lines = _font(size), [""]
+    lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
         if font.getlength(longer) <= width or not lines[-1]:
@@ -132,15 +137,8 @@ def _mark(pen: ImageDraw, view: View, bar: dict[str, Any], box: tuple[int, int, 
         places: list[tuple[float, float, str]] = [(left + 6, middle[1], "lm"), (left + width - 6, middle[1], "rm")]
         places += [(middle[0], top + 4, "mt"), (middle[0], top + height - 4, "mb")]
         for letter, (x, y, anchor) in zip(view.plane.letters, places, strict=True):
-            pen.text((x, y), letter, "white", _font(18), anchor, stroke_width=2, stroke_fill="black")
+            pen.text((x, y), letter, "white", own_font(18), anchor, stroke_width=2, stroke_fill="black")
     y, right = top + height - 12, left + 10 + bar["share"] * width
     pen.line([(left + 9, y), (right + 1, y)], "black", 6)
     pen.line([(left + 10, y), (right, y)], "white", 3)
-    pen.text((left + 10, y - 6), bar["text"], "white", _font(15), "lb", stroke_width=2, stroke_fill="black")
-
-
-@cache
-def _font(size: int) -> Any:
-    from PIL import ImageFont
-
-    return ImageFont.load_default(size)
+    pen.text((left + 10, y - 6), bar["text"], "white", own_font(15), "lb", stroke_width=2, stroke_fill="black")

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from medreg.report.page import FIGURE, PAGE
 from medreg.report.page.figure import draw_figure
 from medreg.report.page.html import page, template, verdict_of
 from medreg.report.page.pictures import Pictures
 from medreg.report.page.views import Views
 from medreg.report.page.words import words_of
 from medreg.report.summary import title_of
-
-PAGE, FIGURE = "report.html", "figure.png"
 
 
 def prepare() -> None:

@@ -167,6 +167,7 @@ def test_a_plane_s_points_with_three_columns_are_moved_in_their_plane(tmp_path: 
         ("i,j,k\n1,2,3\n", "none of which are known as coordinates; voxel indices are no points, multiply them"),
         ("u,v,w\n1,2,3\n", "none of which are known as coordinates; call them x, y, z, or R, A, S"),
         ("1,5;2,5;3,5\n", "line 1 has '1,5' where a coordinate is wanted; write decimals with a point"),
+        ("1,5 -2,5 3,25\n", "line 1 has 4 columns, 2 of them numbers.*; write decimals with a point"),
         ("x,y,z,x\n1,2,3,4\n", "'x' is there more than once"),
         ("# CoordinateSystem = IJK\nx,y,z\n1,2,3\n", "its coordinate system is 'IJK'"),
         ("index\n1\n1 2 3\n", "holds voxel indices"),
@@ -200,3 +201,34 @@ def test_plain_text_says_that_it_drops_names(tmp_path: Path) -> None:
     with pytest.warns(MedregWarning, match="names of the points are left out"):
         write_points(Points(RANDOM[:1], ("a",)), tmp_path / "points.txt")
     assert read_points(tmp_path / "points.txt").form is Form.TEXT
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-16-le", "utf-8-sig", "utf-8"])
+def test_text_in_any_encoding_that_tells_itself_is_read_the_same(tmp_path: Path, encoding: str) -> None:
+    mark = "\ufeff" if encoding in ("utf-16-be", "utf-16-le") else ""
+    path = tmp_path / "points.csv"
+    path.write_bytes(f"{mark}name,R,A,S\r\nStra\u00dfe \u03b8,1.25,-2.5,3\r\n\u982d,4,5,-6.125\r\n".encode(encoding))
+    points = read_points(path)
+    assert points.names == ("Stra\u00dfe \u03b8", "\u982d")
+    assert points.coordinates.tolist() == RAS
+    write_points(points, tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_bytes() == path.read_bytes().decode(encoding).lstrip("\ufeff").encode("utf-8")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "cp1251"])
+def test_text_in_an_encoding_that_nobody_can_tell_is_refused_with_its_line(tmp_path: Path, encoding: str) -> None:
+    name = "\u043e\u043a\u043e" if encoding == "cp1251" else "M\u00fcnze"
+    path = tmp_path / "points.csv"
+    path.write_bytes(f"name,x,y,z\nAC,1,2,3\n{name},4,5,6\n".encode(encoding))
+    with pytest.raises(ReadError, match=r"points.csv: is text, but not in UTF-8: line 3 holds .*; save it as UTF-8"):
+        read_points(path)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"\xff\xd8\xff\xe0\x00\x10JFIF", b"\x1f\x8b\x08\xff\xfe", b"\xff\xfe\x00\x00x\x00\x00\x00"]
+)
+def test_bytes_that_are_no_text_are_not_called_text(tmp_path: Path, raw: bytes) -> None:
+    path = tmp_path / "points.csv"
+    path.write_bytes(raw)
+    with pytest.raises(ReadError, match="is no file of points that medreg reads"):
+        read_points(path)

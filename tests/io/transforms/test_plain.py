@@ -15,7 +15,7 @@ from transform_pairs import RAS, Images, motion
 
 from medreg.errors import ReadError, TransformError, UsageError, WriteError
 from medreg.geometry.grid import Grid
-from medreg.io.transforms import End, Form, form_of_file, read_transform, write_transform
+from medreg.io.transforms import End, Form, form_of_file, read_transform, write_transform, written_files
 
 MATRIX = motion()
 IN_RAS = RAS @ MATRIX @ RAS
@@ -188,3 +188,9 @@ def test_2d_transforms_are_refused_by_3d_forms(form: Form, tmp_path: Path) -> No
     flat = End(grid=Grid.regular((4, 5), (1, 1)))
     with pytest.raises((TransformError, ReadError)):
         write_transform(np.eye(4), tmp_path / "t", form=Form.ELASTIX, fixed=flat)
+
+
+def test_the_files_of_an_x5_transform_are_known_before_it_is_written(tmp_path: Path) -> None:
+    told = written_files(tmp_path / "t.x5", Form.X5)
+    write_transform(MATRIX, tmp_path / "t.x5")
+    assert sorted(told) == sorted(tmp_path.iterdir())

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medreg.cli.chain import Link, check_dimensions, composed, images_named, read_early
-from medreg.cli.files import check_output, write_onto
-from medreg.cli.jobs import stem_of
-from medreg.cli.outputs import check_free
-from medreg.cli.starting import importing_torch
-from medreg.cli.warned import collected
+from medreg.cli.tasks.chain import Link, check_dimensions, composed, images_named, read_early
+from medreg.cli.tasks.files import write_onto
+from medreg.cli.tasks.outputs import check_free, check_image
+from medreg.cli.tasks.starting import importing_torch
+from medreg.cli.tasks.warned import collected
 from medreg.errors import ImageError, MedregWarning, UsageError
 from medreg.geometry.affine import invert
 from medreg.geometry.covering import covering, respaced
 from medreg.geometry.grid import Grid
 from medreg.io.ahead import Wanted, clerk, read_files
+from medreg.io.content import stem_of
 from medreg.io.dicom.choice import Choice
 from medreg.io.dicom.origin import origin_of
 from medreg.io.failing import missing_file
@@ -36,7 +37,7 @@ LABELS = ("label", "nearest")
 """Interpolations that leave a label map one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Applying:
     """What to move, onto what, through what, and how.
 
@@ -87,7 +88,7 @@ def apply_to_file(task: Applying, *, overwrite: bool) -> str:
     Raises:
         MedregError: whatever is wrong with the inputs, the transforms, the device or the disk; then nothing is written.
     """
-    check_output(task.out, overwrite=overwrite)
+    check_image(task.out, overwrite=overwrite)
     for path in filter(None, task.beside):
         check_free(path, overwrite=overwrite)
     for wanted in task.wanted:
@@ -108,7 +109,7 @@ def _resampled(task: Applying, known: FloatArray | None, gradients: Gradients | 
     with clerk() as beside:
         read = beside.submit(read_files, task.wanted)
         with importing_torch():
-            from medreg.cli import engine
+            from medreg.cli.tasks import engine
         device, _ = engine.compute_on(task.device, task.threads)
         spacings = (task.image_spacing, task.like_spacing)
         image, *others = (with_spacing(a.image, mm) for a, mm in zip(read.result(), spacings, strict=False))
@@ -122,7 +123,7 @@ def _resampled(task: Applying, known: FloatArray | None, gradients: Gradients | 
         how, told = _chosen(task, image)
         _check_finite(image, how)
         if how in LABELS and (told or how == "label" or image.array.dtype.kind in "iub"):
-            from medreg.cli.labels import moved_labels, warn_of_lost
+            from medreg.cli.tasks.labels import moved_labels, warn_of_lost
 
             moved = moved_labels(image, grid, matrix, how, task.outside, device)
             if told:
@@ -131,22 +132,21 @@ def _resampled(task: Applying, known: FloatArray | None, gradients: Gradients | 
             moved = engine.moved_onto(engine.image_on(device, image), grid, matrix, how, task.outside)
         _warn_of_nothing(task, image, moved)
         space: Any = {} if like is None or grid != like.grid else like.metadata
-        written = beside.submit(write_onto, moved, task.out, grid, space).result()
+        with _beside(task, gradients) as also:
+            written = beside.submit(write_onto, moved, task.out, grid, space).result()
     sized = "" if like is not None and grid == like.grid else f"{' x '.join(map(str, grid.size))} voxels, "
-    return [*told, f"wrote {task.out} ({sized}{written.sentence})", *_write_gradients(task, gradients)]
+    return [*told, f"wrote {task.out} ({sized}{written.sentence})", *also]
 
 
 def _chosen(task: Applying, image: StoredImage) -> tuple[str, list[str]]:
     """The interpolation; and what to tell of it where the image is a label map."""
-    from medreg.cli.labels import why_labels
+    from medreg.cli.tasks.labels import suiting, why_labels
 
+    if task.interpolation is None:
+        return suiting(image, task.image)
     why = why_labels(image)
     if why is None:
-        return task.interpolation or "linear", []
-    if task.interpolation is None:
-        return "label", [
-            f"{task.image}: is taken for a label map ({why}), so --interpolation is label; name one to choose"
-        ]
+        return task.interpolation, []
     if task.interpolation not in LABELS:
         warnings.warn(
             f"{task.image}: looks like a label map ({why}), and --interpolation {task.interpolation} makes values "
@@ -248,9 +248,10 @@ def _with_new_header(task: Applying, known: FloatArray | None, gradients: Gradie
     grid = Grid.from_affine(image.grid.size, invert(matrix) @ image.grid.affine)
     if gradients is not None:
         gradients = gradients.check_fits(image.frames, image.name).turned(matrix, image.grid, grid)
-    written = write_image(replace(image, grid=grid), task.out)
+    with _beside(task, gradients) as also:
+        written = write_image(replace(image, grid=grid), task.out)
     told = f"wrote {task.out} ({written.sentence}; its voxels as they were, moved by the header alone)"
-    return [told, *_write_gradients(task, gradients)]
+    return [told, *also]
 
 
 def _gradients(task: Applying) -> Gradients | None:
@@ -269,12 +270,17 @@ def _gradients(task: Applying) -> Gradients | None:
     return read_gradients(task.bvecs, task.bvals)
 
 
-def _write_gradients(task: Applying, gradients: Gradients | None) -> list[str]:
+@contextmanager
+def _beside(task: Applying, gradients: Gradients | None) -> Iterator[list[str]]:
+    """Around the writing of the image: its b-vectors come with it, or neither; gives what to tell of them."""
     vectors, values = task.beside
     if gradients is None or vectors is None:
-        return []
-    from medreg.io.gradients import write_gradients
+        yield []
+        return
+    from medreg.io.gradients import gradients_beside
 
-    write_gradients(gradients, vectors, values)
     beside = "" if values is None else f" and {values}"
-    return [f"wrote {vectors}{beside} ({len(gradients)} b-vectors, turned with the image, in the axes of its voxels)"]
+    with gradients_beside(gradients, vectors, values):
+        yield [
+            f"wrote {vectors}{beside} ({len(gradients)} b-vectors, turned with the image, in the axes of its voxels)"
+        ]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medreg.cli.chain import Link, composed, images_named, read_early
-from medreg.cli.outputs import check_free
-from medreg.cli.warned import collected
+from medreg.cli.tasks.chain import Link, composed, images_named, read_early
+from medreg.cli.tasks.outputs import check_free
+from medreg.cli.tasks.warned import collected
 from medreg.errors import TransformError, UsageError, WriteError
 from medreg.geometry.affine import invert
 from medreg.io.content import head_of, kind_of
@@ -20,7 +20,7 @@ from medreg.io.transforms import End
 from medreg.types import FloatArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MovingPoints:
     """Which points to move, through what, and where to.
 

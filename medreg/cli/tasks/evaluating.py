@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from medreg.cli.chain import Link, check_dimensions, composed, images_named
-from medreg.cli.labels import why_labels
-from medreg.cli.outputs import check_free
-from medreg.cli.warned import collected
+from medreg.cli.tasks.chain import Link, check_dimensions, composed, images_named
+from medreg.cli.tasks.labels import why_labels
+from medreg.cli.tasks.outputs import check_free
+from medreg.cli.tasks.warned import collected
 from medreg.errors import ImageError, MedregWarning, TransformError, UsageError, WriteError
 from medreg.evaluate import (
     LabelOverlap,
@@ -37,7 +37,7 @@ from medreg.types import FloatArray, VoxelArray
 Pair = tuple[Path, Path]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluating:
     """What to compare; see the options of `medreg evaluate`."""
 
@@ -246,7 +246,7 @@ def _apart(fixed: StoredImage, moving: StoredImage) -> str:
 
 def _brought(fixed: StoredImage, moving: StoredImage, matrix: FloatArray | None, how: str) -> VoxelArray:
     """The moving labels on the fixed grid, (z, y, x)."""
-    from medreg.cli.starting import importing_torch
+    from medreg.cli.tasks.starting import importing_torch
 
     with importing_torch():
         from medreg.sample import Label, Nearest, resample

@@ -13,7 +13,7 @@ import numpy as np
 from medreg.errors import UsageError, WriteError
 from medreg.geometry.grid import Grid
 from medreg.io.ahead import Ahead, Wanted, read_files
-from medreg.io.content import KIND_OF_SUFFIX, suffix_of
+from medreg.io.content import suffix_of
 from medreg.io.dicom.choice import Choice
 from medreg.io.image import Written, write_image
 from medreg.io.registrable import check_mask, check_registrable
@@ -97,22 +97,3 @@ def write_onto(moved: StoredImage, path: Path, grid: Grid, metadata: Mapping[str
     """Write an image that lies on another one's grid; `metadata` is that one's, for the codes of its space."""
     like = StoredImage(np.zeros((1, *grid.shape), np.uint8), grid, metadata=metadata)  # its voxels are not needed
     return write_image(moved, path, like=like)
-
-
-def check_output(path: Path, *, overwrite: bool) -> None:
-    """Refuse, before any work, an output that is there already or of an unknown format.
-
-    Raises:
-        WriteError: with what to do.
-    """
-    if suffix_of(path) not in KIND_OF_SUFFIX:
-        dicom = "; DICOM is written by medreg register --dicom-out" if suffix_of(path) in (".dcm", ".ima") else ""
-        raise WriteError(
-            f"{path}: unknown suffix {suffix_of(path)!r}; medreg writes {', '.join(KIND_OF_SUFFIX)}{dicom}"
-        )
-    if path.is_dir():
-        raise WriteError(f"{path}: is a directory; give the name of a file to write")
-    if path.exists() and not overwrite:
-        raise WriteError(f"{path}: is there already; add --overwrite to replace it")
-    if not path.parent.is_dir():
-        raise WriteError(f"{path}: the folder {path.parent} does not exist; make it first")

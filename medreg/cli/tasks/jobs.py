@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medreg.errors import ReadError, RecipeError, UsageError
-from medreg.io.content import suffix_of
+from medreg.io.content import stem_of
 from medreg.io.dicom.choice import Choice, dicom_choice
 from medreg.io.failing import missing_file
 from medreg.registration.recipe import Job, Start, job_from
@@ -80,13 +80,6 @@ def job_for(config: Path | None, **flags: Any) -> Asked:
     series = {"fixed": job.fixed_series, "moving": job.moving_series}
     choices = {role: dicom_choice(asked, job.uneven) for role, asked in series.items()}
     return Asked(job, files, out, choices, sha256)
-
-
-def stem_of(path: Path) -> str:
-    """The file's name without its suffix, ".nii.gz" counting as one; a folder's whole name."""
-    if path.is_dir():
-        return path.resolve().name
-    return path.name[: len(path.name) - len(suffix_of(path))] or path.name
 
 
 def _load(path: Path) -> tuple[dict[str, Any], dict[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from medreg.cli.folder import REGISTRATION
+from medreg.cli.tasks.folder import REGISTRATION
 from medreg.errors import MedregWarning, UsageError
 from medreg.io.dicom.origin import Origin, origin_of, same_patient
 from medreg.io.stored import StoredImage

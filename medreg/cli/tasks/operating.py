@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medreg.cli.files import check_output
-from medreg.cli.starting import importing_torch
-from medreg.cli.warned import collected
+from medreg.cli.tasks.outputs import check_image
+from medreg.cli.tasks.starting import importing_torch
+from medreg.cli.tasks.warned import collected
 from medreg.errors import UsageError
 from medreg.io.ahead import Wanted, clerk, read_files
 from medreg.io.content import suffix_of
@@ -31,7 +31,7 @@ Change = Callable[["MedImage", "Between"], "MedImage"]
 class Operating:
     """What to read, where to compute, the picture to draw of all results, if any, and the interpolation, if any.
 
-    An `interpolation` of "auto" is label for what looks like a label map, as in `medreg apply`, and else linear.
+    An `interpolation` of None is what suits the image, as in `medreg apply`.
     """
 
     image: Path
@@ -40,7 +40,7 @@ class Operating:
     device: str = "auto"
     threads: int | None = None
     picture: Path | None = None
-    interpolation: str = "nearest"
+    interpolation: str | None = "nearest"
 
 
 def operate(task: Operating, changes: Mapping[Path, Change], *, overwrite: bool) -> str:
@@ -52,13 +52,13 @@ def operate(task: Operating, changes: Mapping[Path, Change], *, overwrite: bool)
     if task.picture is not None and suffix_of(task.picture) != ".png":
         raise UsageError(f"--picture {task.picture}: a picture is written as .png")
     for path in (*changes, *([task.picture] if task.picture else [])):
-        check_output(path, overwrite=overwrite)
+        check_image(path, overwrite=overwrite)
     if not task.image.exists():
         raise missing_file(task.image)
     with clerk() as beside, collected() as warned:
         reading = beside.submit(read_files, [Wanted(task.image, task.choice)])
         with importing_torch():
-            from medreg.cli import engine
+            from medreg.cli.tasks import engine
         device, _ = engine.compute_on(task.device, task.threads)
         stored = with_spacing(reading.result()[0].image, task.spacing)
         kernel, lines = _between(task, stored)
@@ -115,17 +115,12 @@ def for_axes(numbers: Sequence[float], image: MedImage, option: str) -> list[int
 
 def _between(task: Operating, image: StoredImage) -> tuple[Between, list[str]]:
     """How the image is taken between its voxels, and what to tell where nobody has said it."""
-    from medreg.cli import engine
-    from medreg.cli.labels import why_labels
+    from medreg.cli.tasks import engine
+    from medreg.cli.tasks.labels import suiting
     from medreg.sample import Label
 
-    why = why_labels(image) if task.interpolation == "auto" else None
-    if why is not None:
-        said = f"{task.image}: is taken for a label map ({why}), so --interpolation is label; name one to choose"
-        return Label(), [said]
-    if task.interpolation == "label":
-        return Label(), []
-    return engine.INTERPOLATIONS["linear" if task.interpolation == "auto" else task.interpolation], []
+    name, told = suiting(image, task.image) if task.interpolation is None else (task.interpolation, [])
+    return (Label() if name == "label" else engine.INTERPOLATIONS[name]), told
 
 
 def beyond(text: str) -> Beyond:
@@ -134,7 +129,7 @@ def beyond(text: str) -> Beyond:
     Raises:
         UsageError: for anything else.
     """
-    from medreg.cli.outside import outside_value
+    from medreg.cli.tasks.outside import outside_value
     from medreg.ops import Background
     from medreg.sample import Edge, Fill
 

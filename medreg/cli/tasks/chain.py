@@ -13,12 +13,12 @@ from medreg.errors import MedregError, ReadError, TransformError, UsageError
 from medreg.geometry.affine import invert
 from medreg.io.failing import missing_file
 from medreg.io.transforms import End, Form, form_of_file, read_transform
+from medreg.io.transforms.ends import NOTHING
 from medreg.io.transforms.form import form_named
 from medreg.types import FloatArray
 
 INVERSE = "inverse:"
 """Before a file's name: its transform the other way."""
-NOTHING = End()
 FLAT = 1e-14
 """A last row (1/mm) of this much, beside a 1, is rounding: 1e-10 of a part at 10 m."""
 

@@ -1,8 +1,9 @@
-"""What a run shows: progress on stderr, then the summary or the record on stdout, or nothing."""
+"""What a verb shows: progress on stderr, then a summary, lines or the record on stdout, or nothing."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,14 +33,31 @@ class Screen(Protocol):
         """The run has ended well."""
 
 
+def check_shown(*, quiet: bool, json: bool, verbose: bool = False) -> None:
+    """Refuse flags that exclude each other.
+
+    Raises:
+        UsageError: -q beside one that prints more.
+    """
+    if quiet and (verbose or json):
+        raise UsageError(f"-q prints nothing, {'-v' if verbose else '--json'} prints more: choose one")
+
+
+def show(record: dict[str, Any], lines: Sequence[str], *, quiet: bool, json: bool) -> None:
+    """Print the lines, or the record as JSON, or nothing: for verbs without progress."""
+    if json:
+        Record().show(record)
+    elif not quiet:
+        typer.echo("\n".join(lines))
+
+
 def screen_for(*, quiet: bool, verbose: bool, json: bool) -> Screen:
     """The screen for the flags.
 
     Raises:
         UsageError: flags that exclude each other.
     """
-    if quiet and (verbose or json):
-        raise UsageError(f"-q prints nothing, {'-v' if verbose else '--json'} prints more: choose one")
+    check_shown(quiet=quiet, json=json, verbose=verbose)
     if quiet:
         return Silent()
     if json:

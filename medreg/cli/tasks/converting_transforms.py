@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medreg.cli.chain import check_dimensions
-from medreg.cli.outputs import check_free
-from medreg.cli.warned import collected
+from medreg.cli.tasks.chain import check_dimensions
+from medreg.cli.tasks.outputs import check_free
+from medreg.cli.tasks.warned import collected
 from medreg.errors import TransformError
 from medreg.geometry.affine import invert
 from medreg.geometry.grid import Grid
 from medreg.io.failing import missing_file
-from medreg.io.transforms import End, Form, form_of_name, read_transform, read_with_form, write_transform
+from medreg.io.transforms import End, Form, form_of_name, read_transform, read_with_form, write_transform, written_files
 from medreg.io.transforms.differences import POINTS, largest_difference, spread_points
 from medreg.io.transforms.headers import header_of
 from medreg.types import FloatArray
@@ -22,7 +22,7 @@ CLOSE_MM = 1e-4
 """Above this, `--verify` warns: every form that medreg writes keeps more digits than that."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Converting:
     """What to read and what to write.
 
@@ -59,7 +59,8 @@ def convert_to_file(task: Converting, *, overwrite: bool) -> tuple[dict[str, Any
         MedregError: whatever is wrong with the file, the images, the form or the disk; nothing is written then.
     """
     to_form = task.to_form or form_of_name(task.out)
-    check_free(task.out, overwrite=overwrite)
+    for path in written_files(task.out, to_form):
+        check_free(path, overwrite=overwrite)
     for image in (task.fixed, task.moving):
         if image is not None and not image.exists():
             raise missing_file(image)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from medreg.errors import MedregError, MedregWarning
 from medreg.io.ahead import Clerk, Pending
+from medreg.report.page import FIGURE, PAGE
 from medreg.types import FloatArray
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from medreg.report.page.pictures import Pictures
     from medreg.report.page.views import Views
 
-FILES = {"page": "report.html", "figure": "figure.png"}
+FILES = {"page": PAGE, "figure": FIGURE}
 
 
 class Report:

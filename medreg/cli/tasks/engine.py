@@ -30,7 +30,6 @@ __all__ = [
     "image_on",
     "moved_onto",
     "register",
-    "share_of",
     "write",
 ]
 
@@ -89,11 +88,6 @@ def write(image: MedImage, path: Path, beside: Clerk) -> str:
     """Write an image; returns what became of its values."""
     written: Written = beside.submit(write_image, StoredImage.of(image), path).result()
     return written.sentence
-
-
-def share_of(mask: MedImage) -> float:
-    """The share of voxels that count, 0 to 1."""
-    return float((mask.data != 0).any(0).float().mean())
 
 
 def error_over(result: Result, grid: Grid) -> StoredImage | None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from contextlib import nullcontext
 from pathlib import Path
 
-from medreg.cli.files import check_output
-from medreg.cli.jobs import stem_of
-from medreg.cli.warned import collected
-from medreg.errors import WriteError
+from medreg.cli.tasks.outputs import check_free, check_image
+from medreg.cli.tasks.warned import collected
 from medreg.io.atomic import written_beside
+from medreg.io.content import stem_of
 from medreg.io.dicom.choice import Choice
 from medreg.io.failing import missing_file
 
@@ -20,7 +19,7 @@ def convert_file(image: Path, out: Path, choice: Choice, *, overwrite: bool, ide
     Raises:
         MedregError: whatever is wrong with the input or the disk; then nothing is written.
     """
-    check_output(out, overwrite=overwrite)
+    check_image(out, overwrite=overwrite)
     if not image.exists():
         raise missing_file(image)
     sidecar = out.with_name(f"{stem_of(out)}.json")
@@ -31,8 +30,8 @@ def convert_file(image: Path, out: Path, choice: Choice, *, overwrite: bool, ide
     with collected() as warned:
         stored = read_stored(image, choice)
         facts = sidecar_of(stored, identifiers=identifiers)
-        if facts and sidecar.exists() and not overwrite:
-            raise WriteError(f"{sidecar}: is there already; add --overwrite to replace it")
+        if facts:
+            check_free(sidecar, overwrite=overwrite)
         with written_beside(sidecar) if facts else nullcontext() as temporary:  # both, or none
             if temporary is not None:
                 temporary.write_text(to_json(facts), encoding="utf-8")

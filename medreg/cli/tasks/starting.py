@@ -12,7 +12,7 @@ _SPINS = "10000"
 
 @contextmanager
 def importing_torch() -> Iterator[None]:
-    """Around the import of `medreg.cli.engine`.
+    """Around the import of `medreg.cli.tasks.engine`.
 
     No garbage collection meanwhile: modules are a million objects and no garbage; 0.2 s less.
 

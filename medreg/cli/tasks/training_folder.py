@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from medreg.cli.folder import FilledAtOnce
+from medreg.cli.tasks.folder import FilledAtOnce
 from medreg.errors import UsageError, WriteError
 
 CHECKPOINT = "checkpoint.safetensors"

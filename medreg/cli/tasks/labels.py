@@ -79,6 +79,22 @@ def why_labels(image: StoredImage) -> str | None:
     return f"{numbers} in regions" if looks_like_labels(image.to_image().data) else None
 
 
+def suiting(image: StoredImage, path: Path) -> tuple[str, list[str]]:
+    """The interpolation where nobody has named one: "label" for what looks like a label map, else "linear".
+
+    Args:
+        image: as read.
+        path: its file, for what is told.
+
+    Returns:
+        Its name; and what to tell where it is a label map.
+    """
+    why = why_labels(image)
+    if why is None:
+        return "linear", []
+    return "label", [f"{path}: is taken for a label map ({why}), so --interpolation is label; name one to choose"]
+
+
 def _in_regions(array: VoxelArray) -> bool:
     """Whether equal voxels lie beside each other along x, outside the commonest value; some rows speak for all."""
     rows = array.reshape(-1, array.shape[-1])
@@ -107,7 +123,7 @@ def moved_labels(
         UsageError: fractions or NaN, which are no labels.
         ImageError: a value outside that the dtype cannot hold.
     """
-    from medreg.cli import engine
+    from medreg.cli.tasks import engine
     from medreg.sample import Edge, Fill, Label, Nearest, resample
 
     if interpolation == "label" and not is_whole(image.array):

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import typer
-
-from medreg.cli.chain import Link, check_dimensions, composed
-from medreg.cli.outputs import check_free
-from medreg.cli.telling import Place, lines_of, told_of
-from medreg.cli.warned import collected
-from medreg.errors import UsageError
-from medreg.io.transforms import form_of_name, write_transform
+from medreg.cli.tasks.chain import Link, check_dimensions, composed
+from medreg.cli.tasks.outputs import check_free
+from medreg.cli.tasks.telling import Place, lines_of, told_of
+from medreg.cli.tasks.warned import collected
+from medreg.io.transforms import form_of_name, write_transform, written_files
 from medreg.io.transforms.form import form_named
 
 
@@ -43,8 +40,9 @@ def compose_to_file(task: Composing, *, overwrite: bool) -> tuple[dict[str, Any]
     Raises:
         MedregError: whatever is wrong with the transforms, the images, the format or the disk; nothing is written then.
     """
-    form = form_named(task.to, "--to")
-    check_free(task.out, overwrite=overwrite)
+    form = form_named(task.to, "--to") or form_of_name(task.out)
+    for path in written_files(task.out, form):
+        check_free(path, overwrite=overwrite)
     with collected() as warned:
         fixed, moving = Place.of(task.fixed), Place.of(task.moving)
         matrix = composed(task.chain, Place.end(moving), Place.end(fixed))
@@ -54,7 +52,6 @@ def compose_to_file(task: Composing, *, overwrite: bool) -> tuple[dict[str, Any]
         told = told_of(matrix, fixed, moving)
         centre = None if fixed is None else fixed.grid.centre
         write_transform(matrix, task.out, fixed=Place.end(fixed), moving=Place.end(moving), form=form, centre=centre)
-    form = form or form_of_name(task.out)
     record = {
         "passed": [link.name for link in task.chain],
         "fixed": None if task.fixed is None else str(task.fixed),
@@ -65,23 +62,3 @@ def compose_to_file(task: Composing, *, overwrite: bool) -> tuple[dict[str, Any]
     }
     wrote = f"wrote {task.out} ({form.title})"
     return record, [*lines_of(told, fixed), *(f"warning: {text}" for text in warned), wrote]
-
-
-def show(record: dict[str, Any], lines: Sequence[str], *, quiet: bool, json: bool) -> None:
-    """Print the lines, or the record, or nothing."""
-    if json:
-        from medreg.report.record import to_json
-
-        typer.echo(to_json(record), nl=False)
-    elif not quiet:
-        typer.echo("\n".join(lines))
-
-
-def check_shown(*, quiet: bool, json: bool) -> None:
-    """Refuse flags that exclude each other.
-
-    Raises:
-        UsageError: for both.
-    """
-    if quiet and json:
-        raise UsageError("-q prints nothing, --json prints more: choose one")

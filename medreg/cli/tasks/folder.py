@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from medreg.cli.reporting import FILES
+from medreg.cli.tasks.reporting import FILES
 from medreg.errors import WriteError
 from medreg.io.content import KIND_OF_SUFFIX
 from medreg.io.dicom.origin import DERIVED_BY
