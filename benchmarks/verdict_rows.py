@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 from verdict_cases import Case, case, name_of, tre
 
-import medreg.registration.pairwise as pairwise
+import medreg.registration.pair as pair
 from medreg import MedregError, Recipe, register
 from medreg.optimise.record import Outcome
 from medreg.registration.calibration import Model
 from medreg.registration.evidence import Evidence
+from medreg.registration.pairwise import assess
 from medreg.registration.verdict import Verdict, judge
 from medreg.transform.kind import Kind
 
@@ -89,9 +90,9 @@ def _evidence(made: Case, answer: tuple[float, Outcome, Kind, str]) -> Evidence:
         caught.append(evidence)
         return judge(evidence, *rest)
 
-    pairwise.judge = catching
+    pair.judge = catching
     matrix = np.array(json.loads(made.traits.pop("matrix")))
-    pairwise.assess(made.fixed, made.moving, matrix, Recipe(transform=answer[2], metric=answer[3]))
+    assess(made.fixed, made.moving, matrix, Recipe(transform=answer[2], metric=answer[3]))
     return caught[0]
 
 

@@ -12,7 +12,7 @@ from medreg.geometry.grid import Grid
 from medreg.nn.warp import Source, Warp, point_of
 from medreg.ops.arguments import Numbers, number, one_of
 from medreg.ops.background import Beyond
-from medreg.ops.motions import joined
+from medreg.ops.motions import centred
 from medreg.sample import Interpolation
 from medreg.sample.interpolation import LINEAR, ZERO
 from medreg.transform.generators import generators
@@ -52,9 +52,7 @@ class _Exponential(Warp):
         """See `Warp`."""
         basis = torch.as_tensor(self._basis).to(parameters)
         at_origin: Tensor = torch.linalg.matrix_exp(torch.einsum("...k,kij->...ij", parameters, basis))
-        still = torch.eye(len(self.centre)).to(parameters)
-        there, back = (joined(still, shift.to(parameters)) for shift in (self.centre, -self.centre))
-        return there @ at_origin @ back
+        return centred(at_origin, self.centre)
 
 
 class Affine(_Exponential):

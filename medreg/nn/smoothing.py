@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from medreg.errors import ImageError
 from medreg.geometry.grid import Grid
-from medreg.ops.arguments import described, number, one_of
+from medreg.nn.warp import check_images
+from medreg.ops.arguments import number, one_of
 from medreg.sample import smooth
 from medreg.sample.smoothing import TRUNCATE
 
@@ -54,13 +55,7 @@ class Smooth(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """The images (N, C, z, y, x) or (N, C, y, x), smoothed; differentiable to them and to a learnt sigma."""
-        if not isinstance(images, Tensor):
-            raise ImageError(f"images: Smooth takes a tensor (N, C, ...), got {described(images)}")
-        if images.ndim != self.grid.dimension + 2 or images.shape[2:] != self.grid.shape:
-            raise ImageError(
-                f"images: Smooth was made for images (N, C, {', '.join(map(str, self.grid.shape))}), "
-                f"got {tuple(images.shape)}"
-            )
+        check_images(images, self.grid, type(self).__name__)
         flat = images.flatten(0, 1)
         if isinstance(self.sigma_mm, nn.Parameter):
             smoothed = _smoothed(flat, self.sigma_mm.abs().reshape(()), self.grid.spacing)

@@ -96,13 +96,7 @@ class Warp(nn.Module, ABC):
             ImageError: images that do not lie on the grid.
             TransformError: no parameters, or some of another shape.
         """
-        if not isinstance(images, Tensor):
-            raise ImageError(f"images: {type(self).__name__} takes a tensor (N, C, ...), got {described(images)}")
-        if images.ndim != self.grid.dimension + 2 or images.shape[2:] != self.grid.shape:
-            raise ImageError(
-                f"images: {type(self).__name__} was made for images (N, C, {', '.join(map(str, self.grid.shape))}), "
-                f"got {tuple(images.shape)}; make it with the grid of these images"
-            )
+        check_images(images, self.grid, type(self).__name__)
         values = self._checked(self._given(images) if parameters is None else parameters)
         if values.ndim == 2 and len(values) != len(images):
             raise TransformError(f"{len(images)} images need as many rows of parameters, got {len(values)}")
@@ -145,6 +139,21 @@ class Warp(nn.Module, ABC):
                 f"({self.count},) or (N, {self.count}), got {values.dtype} {tuple(values.shape)}"
             )
         return values
+
+
+def check_images(images: object, grid: Grid, module: str) -> None:
+    """Refuse what is no batch of images (N, C, z, y, x) or (N, C, y, x) on a module's grid.
+
+    Raises:
+        ImageError: it is something else.
+    """
+    if not isinstance(images, Tensor):
+        raise ImageError(f"images: {module} takes a tensor (N, C, ...), got {described(images)}")
+    if images.ndim != grid.dimension + 2 or images.shape[2:] != grid.shape:
+        raise ImageError(
+            f"images: {module} was made for images (N, C, {', '.join(map(str, grid.shape))}), "
+            f"got {tuple(images.shape)}; make it with the grid of these images"
+        )
 
 
 def precision(device: torch.device) -> torch.dtype:

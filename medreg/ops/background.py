@@ -12,7 +12,7 @@ from torch import Tensor
 
 from medreg.errors import ImageError, UsageError
 from medreg.ops.arguments import described, numbers, one_of
-from medreg.sample import Edge, Fill, Interpolation, Label, Nearest, Outside
+from medreg.sample import Fill, Interpolation, Label, Nearest, Outside
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,3 @@ def border_median(data: Tensor) -> Tensor:
     if at_border.dtype == torch.bool:
         return at_border.byte().median(1).values.bool()
     return at_border.median(1).values
-
-
-__all__ = ["Background", "Between", "Beyond", "Edge", "Fill", "border_median", "resolved"]

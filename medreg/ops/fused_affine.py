@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-import torch
 from torch import Tensor
 
 from medreg.errors import TransformError, UsageError
@@ -14,7 +13,7 @@ from medreg.ops.arguments import Numbers, described, numbers, one_of
 from medreg.ops.background import Between, Beyond
 from medreg.ops.batching import for_batches
 from medreg.ops.frames import KEEP, Axes, Frame, frame_grid, image_axes
-from medreg.ops.motions import joined
+from medreg.ops.motions import about, centred
 from medreg.ops.placing import LINEAR, ZERO, moved_onto
 from medreg.types import FloatArray
 
@@ -84,11 +83,10 @@ def affine(
         )
     one_of(axes, Axes, "axes")
     if axes is Axes.IMAGE:
-        base = joined(image_axes(image.grid).to(motion), torch.zeros(d).to(motion))
+        base = about(image_axes(image.grid).to(motion), None)
         motion = base @ motion @ base.mT
     point = numbers(image.grid.centre if centre is None else centre, "centre").to(motion.device)
     if point.shape != (d,):
         raise TransformError(f"a centre in {d}D has {d} coordinates, got {point.tolist()}")
-    there, back = (joined(torch.eye(d).to(motion), shift) for shift in (point, -point))
-    motion = there @ motion @ back
+    motion = centred(motion, point)
     return moved_onto(image, motion, frame_grid(frame, image.grid, motion), interpolation, outside)

@@ -151,6 +151,13 @@ def about(linear: Tensor, centre: Numbers | None) -> Tensor:
     return joined(linear, point - linear @ point)
 
 
+def centred(motion: Tensor, centre: Tensor) -> Tensor:
+    """(..., D+1, D+1): a motion that takes `centre` (D,) for its origin: x -> M (x - c) + c."""
+    still = torch.eye(len(centre), dtype=motion.dtype, device=motion.device)
+    there, back = (joined(still, shift.to(motion)) for shift in (centre, -centre))
+    return there @ motion @ back
+
+
 def joined(linear: Tensor, offset: Tensor) -> Tensor:
     """The homogeneous matrices of x -> linear x + offset, from (..., D, D) and (..., D)."""
     upper = torch.cat([linear, offset[..., None]], -1)

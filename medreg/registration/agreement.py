@@ -61,7 +61,7 @@ def agreement_of(fixed: LevelImage, moving: LevelImage, matrix: FloatArray, seed
         poses; NaN where none has samples and structure enough.
     """
     fixed, moving, matrix = _smaller_first(fixed, moving, matrix)
-    if _counting(fixed) < LEAST:
+    if fixed.counted < LEAST:
         return float("nan")
     fixed, moving = gray(fixed), gray(moving)
     centre = fixed.grid.centre
@@ -110,7 +110,7 @@ def lead_of(fixed: LevelImage, moving: LevelImage, matrix: FloatArray, seed: int
         0 where the images share nothing here; NaN where there are too few voxels, or they share nothing anywhere.
     """
     fixed, moving, matrix = _smaller_first(fixed, moving, matrix)
-    if _counting(fixed) < FEWEST:
+    if fixed.counted < FEWEST:
         return float("nan")
     fixed, moving = gray(fixed), gray(moving)
     centre, d = centre_of_mass(fixed), fixed.grid.dimension
@@ -143,7 +143,7 @@ def explained_of(fixed: LevelImage, moving: LevelImage, matrix: FloatArray, seed
         0 to 1; NaN where both objects hardly overlap, or one is constant.
     """
     fixed, moving, matrix = _smaller_first(fixed, moving, matrix)
-    if _counting(fixed) < FEWEST:
+    if fixed.counted < FEWEST:
         return float("nan")
     fixed, moving = standing_out(fixed), standing_out(moving)
     samples = draw(fixed.volume, fixed.grid, 4 * SAMPLES, fixed.grid.centre, seed, Placement.CENTRES, fixed.mask)
@@ -165,10 +165,6 @@ def _smaller_first(
 ) -> tuple[LevelImage, LevelImage, FloatArray]:
     """Samples are drawn from the smaller view: all of them can be seen."""
     return (moving, fixed, invert(matrix)) if moving.grid.volume < fixed.grid.volume else (fixed, moving, matrix)
-
-
-def _counting(image: LevelImage) -> int:
-    return image.volume[0].numel() if image.mask is None else int(image.mask.sum())
 
 
 def _around(matrix: FloatArray, centre: Sequence[float], radius: float, seed: int) -> FloatArray:

@@ -9,7 +9,7 @@ thing can have?
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,25 +22,18 @@ from medreg.optimise.rules import GaussNewton
 from medreg.registration import recipe
 from medreg.registration.agreement import agreement_of, explained_of, lead_of
 from medreg.registration.level import PairLevel, Side
-from medreg.registration.levels import LevelImage, Pyramid
-from medreg.registration.measures import measure_for
-from medreg.registration.moments import mass
+from medreg.registration.levels import Pyramid
+from medreg.registration.moments import foreground_points
 from medreg.registration.problem import BothWays, OneWay
-from medreg.registration.samples import LEAST, Samples
-from medreg.registration.term import Term
-from medreg.registration.uncertainty import NUDGE, Uncertainty, curvature_at, uncertainty
+from medreg.registration.uncertainty import Uncertainty, measured
 from medreg.transform.kind import Kind
 from medreg.types import FloatArray
 
 GENERAL = recipe.MutualInformation(bins=32)
 """Serves every contrast."""
 
-SAMPLES, POINTS, STEPS = 8000, 500, 8
-"""For another look: how many voxels are compared, at how many points of the foreground its steps are taken, and the
-most steps."""
-
-ENOUGH = 12_000
-"""So many samples tell the curvature of all."""
+SAMPLES, STEPS = 8000, 8
+"""For another look: how many voxels are compared, and the most steps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,33 +69,33 @@ def evidence_of(
     problem: OneWay | BothWays,
     metric: recipe.Metric,
     matrix: FloatArray,
-    kind: Kind,
+    here: Evaluation,
     spacing_mm: float,
 ) -> Evidence:
     """The figures of a transform.
 
     Args:
         seen: both images at a coarse level, where most is looked at; see `looked_at`.
-        problem: the metric at the finest level.
+        problem: the metric at the finest level, over the family that the transform was sought in.
         metric: the recipe of it.
         matrix: (D+1) x (D+1), fixed -> moving points, LPS mm.
-        kind: the family that the transform was sought in.
+        here: the problem at `matrix`.
         spacing_mm: of the finest level.
     """
     fixed, moving = (side.at(seen.settings.spacing_mm, GENERAL) for side in (seen.fixed, seen.moving))
     points = foreground_points(fixed)
-    here = problem.evaluate(matrix)
     scales = np.linalg.svd(derivative_at(matrix, np.array(fixed.grid.centre)), compute_uv=False)
-    swapped = replace(seen, fixed=seen.moving, moving=seen.fixed, _drawn={})
     there = map_points(matrix, points)
-    sure = _sure(problem, metric, matrix, spacing_mm) if usable(here) else None
+    sure = measured(problem, metric, matrix, spacing_mm) if usable(here) else None
+    if sure is not None and not np.trace(sure.covariance) > 0:  # no slope to tell it by
+        sure = None
     features = {
         "agreement": agreement_of(fixed, moving, matrix, seen.seed),
         "lead": lead_of(fixed, moving, matrix, seen.seed),
         "explained": explained_of(fixed, moving, matrix, seen.seed),
         "pull": _pull(problem, here, matrix, points) / problem.radius,
-        "other_metric": _led(seen, GENERAL, kind, matrix, points) / problem.radius,
-        "exchanged": _led(swapped, metric, kind, invert(matrix), there) / problem.radius,
+        "other_metric": _led(seen, GENERAL, problem.kind, matrix, points) / problem.radius,
+        "exchanged": _led(seen.swapped, metric, problem.kind, invert(matrix), there) / problem.radius,
         "uncertainty": float("nan") if sure is None else float(sure.at(points).mean()) / problem.radius,
         "overlap": here.overlap,
         "stretch": float(max(scales[0], 1 / max(scales[-1], 1e-12))),
@@ -129,14 +122,6 @@ def looked_at(level: PairLevel) -> PairLevel:
     return PairLevel(level.number, settings, fixed, moving, level.seed)
 
 
-def foreground_points(image: LevelImage) -> FloatArray:
-    """About `POINTS` world points (N, D) that stand out from the background; of a constant image, its corners."""
-    index = (mass(image) > 0).nonzero().flip(1).double().numpy()
-    if not len(index):
-        return image.grid.corners
-    return image.grid.to_world(index[:: max(1, len(index) // POINTS)])
-
-
 def _pull(problem: OneWay | BothWays, here: Evaluation, matrix: FloatArray, points: FloatArray) -> float:
     """Mean distance, mm, by which one damped Gauss-Newton step moves the points; infinite where there is none."""
     if not np.isfinite(here.value):
@@ -156,43 +141,6 @@ def _led(level: PairLevel, metric: recipe.Metric, kind: Kind, matrix: FloatArray
     except MedregError:
         return float("nan")
     return _apart(last, matrix, points)
-
-
-def _sure(
-    problem: OneWay | BothWays, metric: recipe.Metric, matrix: FloatArray, spacing_mm: float
-) -> Uncertainty | None:
-    """The covariance, its curvature from a part of the samples; None where the metric has no slope to tell it by."""
-    try:
-        curvature = curvature_at(thinned(problem, metric, ENOUGH), matrix, NUDGE * spacing_mm)
-        sure = uncertainty(problem, matrix, curvature=curvature)
-        return sure if np.trace(sure.covariance) > 0 else None
-    except np.linalg.LinAlgError:
-        return None
-
-
-def thinned(problem: OneWay | BothWays, metric: recipe.Metric, count: int) -> OneWay | BothWays:
-    """The same problem with about `count` of the samples of each term."""
-    each = recipe.weighted(metric)
-
-    def fewer(terms: list[Term]) -> list[Term]:
-        return [_fewer(term, one.metric, count) for term, one in zip(terms, each, strict=True)]
-
-    if isinstance(problem, OneWay):
-        return OneWay(fewer(list(problem.terms)), problem.kind)
-    return BothWays(fewer(list(problem.forward)), fewer(list(problem.backward)), problem.kind)
-
-
-def _fewer(term: Term, metric: recipe.SingleMetric, count: int) -> Term:
-    samples = term.samples
-    run = metric.patch ** (samples.homogeneous.shape[1] - 1) if isinstance(metric, recipe.LocalCorrelation) else 1
-    stride = max(1, min(len(samples) // max(count, run), len(samples) // (run * LEAST)))
-    if stride == 1:
-        return term
-    whole = len(samples) // run * run
-    values = samples.values[:, :whole].reshape(len(samples.values), -1, run)[:, ::stride].flatten(1).contiguous()
-    homogeneous = samples.homogeneous[:whole].reshape(whole // run, run, -1)[::stride].flatten(0, 1).contiguous()
-    few: Samples = replace(samples, values=values, homogeneous=homogeneous)
-    return Term(few, term.moving, measure_for(metric, few, term.moving.volume), term.weight)
 
 
 def _apart(one: FloatArray, other: FloatArray, points: FloatArray) -> float:

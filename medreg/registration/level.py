@@ -54,13 +54,17 @@ class PairLevel:
     symmetric: bool = False
     _drawn: dict[tuple[object, ...], Samples] = field(default_factory=dict)
 
+    @property
+    def swapped(self) -> PairLevel:
+        """The same with the images exchanged; what was drawn of either is kept."""
+        return replace(self, fixed=self.moving, moving=self.fixed)
+
     def problem(self, metric: recipe.Metric, kind: Kind, start: FloatArray) -> OneWay | BothWays:
         """The metric at this level as a function of a matrix; some metrics turn their features by that of `start`."""
         forward = self.terms(metric, start)
         if not self.symmetric:
             return OneWay(forward, kind)
-        swapped = replace(self, fixed=self.moving, moving=self.fixed)
-        return BothWays(forward, swapped.terms(metric, invert(start)), kind)
+        return BothWays(forward, self.swapped.terms(metric, invert(start)), kind)
 
     def terms(self, metric: recipe.Metric, start: FloatArray) -> list[Term]:
         """Each metric of fixed samples in the moving image."""

@@ -55,6 +55,11 @@ class LevelImage:
     mask: Tensor | None
     grid: Grid
 
+    @property
+    def counted(self) -> int:
+        """How many voxels count."""
+        return self.volume[0].numel() if self.mask is None else int(self.mask.sum())
+
     @cached_property
     def _counting(self) -> Tensor | None:
         """The mask in the volume's type, so that it can be interpolated."""

@@ -57,6 +57,11 @@ def is_histogram(metric: recipe.SingleMetric) -> bool:
     return isinstance(metric, recipe.MutualInformation | recipe.NormalisedMutualInformation)
 
 
+def goes_on(metric: recipe.Metric) -> bool:
+    """Whether a metric's own fit goes on from call to call, so that a second look at one transform tells it better."""
+    return any(isinstance(each.metric, recipe.RobustCorrelation) for each in recipe.weighted(metric))
+
+
 def rule_for(optimiser: recipe.Optimiser, radius: float) -> rules.Rule:
     """A fresh rule for one stage; second-order steps are at most a share of the samples' radius, mm, long."""
     match optimiser:

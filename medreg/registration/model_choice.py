@@ -19,10 +19,8 @@ import numpy as np
 
 from medreg.geometry.affine import map_points
 from medreg.optimise.loop import usable
-from medreg.registration import recipe
-from medreg.registration.evidence import ENOUGH, thinned
-from medreg.registration.problem import BothWays, OneWay
-from medreg.registration.uncertainty import NUDGE, Uncertainty, curvature_at, uncertainty
+from medreg.registration.stage import StageResult
+from medreg.registration.uncertainty import Uncertainty, measured
 from medreg.transform.families import nearest
 from medreg.transform.generators import about, exponential, generators
 from medreg.transform.kind import Kind
@@ -89,30 +87,23 @@ def decides_at(levels: int) -> int:
 
 
 def compare(
-    problem: OneWay | BothWays,
-    metric: recipe.Metric,
-    matrix: FloatArray,
-    centre: tuple[float, ...],
-    points: FloatArray,
-    voxel_mm: float,
+    largest: StageResult, centre: tuple[float, ...], points: FloatArray, voxel_mm: float
 ) -> tuple[Choice, FloatArray]:
     """The family that the images need, from the answer in the largest one at a level, and its best member.
 
     Args:
-        problem: the metric at that level over the largest family.
-        metric: the recipe of it.
-        matrix: where it is least, (D+1) x (D+1), fixed -> moving points, LPS mm.
+        largest: that answer.
         centre: of the fixed image, LPS mm.
         points: (N, D) of the fixed image's foreground, LPS mm.
         voxel_mm: of the level.
     """
     kinds = candidates(len(centre))
-    kinds = kinds[: kinds.index(problem.kind) + 1]
-    if not usable(problem.evaluate(matrix)):
+    kinds = kinds[: kinds.index(largest.problem.kind) + 1]
+    told = usable(largest.evaluation)
+    fitted = measured(largest.problem, largest.metric, largest.matrix, voxel_mm) if told else None
+    if fitted is None:
         reason = f"{kinds[0]}, the simplest: the metric cannot be told where {kinds[-1]} leads"
-        return Choice(kinds[0], reason), nearest(kinds[0], matrix, centre)
-    curvature = curvature_at(thinned(problem, metric, ENOUGH), matrix, NUDGE * voxel_mm)
-    fitted = uncertainty(problem, matrix, curvature=curvature)
+        return Choice(kinds[0], reason), nearest(kinds[0], largest.matrix, centre)
     choice = choose(fitted, kinds, centre, points, voxel_mm)
     return choice, next(family.matrix for family in choice.families if family.kind is choice.kind)
 

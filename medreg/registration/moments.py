@@ -1,4 +1,4 @@
-"""Moments of an image's foreground: its centre of mass and principal axes."""
+"""What stands out of an image: its centre of mass, its principal axes, points of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from torch import Tensor
 
 from medreg.registration.levels import LevelImage
 from medreg.types import FloatArray
+
+POINTS = 500
+"""Of the foreground, where distances are asked for over it."""
 
 
 def mass(image: LevelImage) -> Tensor:
@@ -50,6 +53,14 @@ def centre_of_mass(image: LevelImage) -> tuple[float, ...]:
         return image.grid.centre
     index = [float((profile * torch.arange(len(profile))).sum()) / total for profile in _profiles(weight)]
     return tuple(image.grid.to_world(np.array([index]))[0].tolist())
+
+
+def foreground_points(image: LevelImage) -> FloatArray:
+    """About `POINTS` world points (N, D), LPS mm, of voxels that stand out; of a constant image, its corners."""
+    index = (mass(image) > 0).nonzero().flip(1).double().numpy()
+    if not len(index):
+        return image.grid.corners
+    return image.grid.to_world(index[:: max(1, len(index) // POINTS)])
 
 
 def frames(image: LevelImage) -> list[FloatArray]:

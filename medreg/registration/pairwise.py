@@ -1,43 +1,23 @@
-"""Register one pair of images: start, contrast, then coarse to fine."""
+"""Register one pair of images, or judge a transform from anywhere: what is given, checked and handed on."""
 
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple, overload
 
-import numpy as np
 from torch.nn import Module
 
-from medreg.errors import TransformError
-from medreg.geometry.affine import derivative_at, invert
+from medreg.geometry.affine import invert
 from medreg.image import MedImage
-from medreg.optimise.loop import LEAST_KEPT, usable
-from medreg.optimise.record import Outcome, StageRecord
-from medreg.registration import contrast, recipe
-from medreg.registration.evidence import evidence_of, foreground_points, looked_at
-from medreg.registration.freedom import affordable
 from medreg.registration.inputs import label_volumes, mask_of, volumes
-from medreg.registration.level import PairLevel, Side
-from medreg.registration.levels import Pyramid, default_levels
-from medreg.registration.model_choice import Choice, candidates, compare, decides_at
+from medreg.registration.levels import Pyramid
 from medreg.registration.module_training import TrainedResult, train
-from medreg.registration.moments import centre_of_mass, has_bright_border
+from medreg.registration.pair import Pair
 from medreg.registration.recipe import Recipe, has_labels
 from medreg.registration.result import Result
-from medreg.registration.stage import StageResult, Watch, run_stage
-from medreg.registration.start import Started, find_start
-from medreg.registration.verdict import Verdict, judge
-from medreg.transform.families import nearest
-from medreg.transform.homography import Homography
-from medreg.transform.kind import Kind
-from medreg.transform.linear import LinearTransform
+from medreg.registration.stage import Watch
+from medreg.registration.verdict import Verdict
 from medreg.types import FloatArray
-
-GENERAL = recipe.MutualInformation()
-"""Serves every contrast: used until the contrast is known, and where it differs."""
 
 
 @overload
@@ -117,21 +97,11 @@ def register(
     """
     images = _Images(fixed, moving, fixed_mask, moving_mask, fixed_labels, moving_labels)
     if isinstance(initial, Module):
-        pair = _pair(images, recipe, None)
+        pair = _pair(images, recipe)
         return train(initial, pair.level, len(pair.settings), recipe, watch)
     if recipe.symmetric and _order(moving) < _order(fixed):  # the metric is the same both ways, its rounding is not
-        return register(
-            moving,
-            fixed,
-            recipe,
-            fixed_mask=moving_mask,
-            moving_mask=fixed_mask,
-            fixed_labels=moving_labels,
-            moving_labels=fixed_labels,
-            initial=None if initial is None else invert(initial),
-            watch=watch,
-        ).inverse()
-    return _pair(images, recipe, initial).run(watch)
+        return _pair(images.swapped, recipe).run(None if initial is None else invert(initial), watch).inverse()
+    return _pair(images, recipe).run(initial, watch)
 
 
 def assess(
@@ -164,8 +134,7 @@ def assess(
         ImageError: see `register`.
     """
     images = _Images(fixed, moving, fixed_mask, moving_mask, fixed_labels, moving_labels)
-    pair = _pair(images, recipe, matrix)
-    return pair.assess(_checked(matrix, pair.fixed.centre))
+    return _pair(images, recipe).assess(matrix)
 
 
 class _Images(NamedTuple):
@@ -178,8 +147,14 @@ class _Images(NamedTuple):
     fixed_labels: MedImage | None
     moving_labels: MedImage | None
 
+    @property
+    def swapped(self) -> _Images:
+        """Fixed and moving exchanged."""
+        fixed, moving, fixed_mask, moving_mask, fixed_labels, moving_labels = self
+        return _Images(moving, fixed, moving_mask, fixed_mask, moving_labels, fixed_labels)
 
-def _pair(images: _Images, asked: Recipe, initial: FloatArray | None) -> _Pair:
+
+def _pair(images: _Images, asked: Recipe) -> Pair:
     """Checked, and as float32."""
     fixed, moving, fixed_mask, moving_mask, fixed_labels, moving_labels = images
     masks = mask_of(fixed_mask, fixed), mask_of(moving_mask, moving)
@@ -188,7 +163,7 @@ def _pair(images: _Images, asked: Recipe, initial: FloatArray | None) -> _Pair:
     if has_labels(asked.metric):
         one, other = label_volumes(fixed, fixed_labels or fixed, moving, moving_labels or moving)
         labels = Pyramid(one, masks[0], fixed.grid), Pyramid(other, masks[1], moving.grid)
-    return _Pair(Pyramid(first, masks[0], fixed.grid), Pyramid(second, masks[1], moving.grid), labels, asked, initial)
+    return Pair(Pyramid(first, masks[0], fixed.grid), Pyramid(second, masks[1], moving.grid), labels, asked)
 
 
 def _order(image: MedImage) -> bytes:
@@ -196,168 +171,3 @@ def _order(image: MedImage) -> bytes:
     content = hashlib.sha256(image.affine.tobytes())
     content.update(image.data.contiguous().cpu().numpy().tobytes())
     return content.digest()
-
-
-class _Pair:
-    """The state of one registration: both images, their levels, and the centre that steps turn about."""
-
-    def __init__(
-        self,
-        fixed: Pyramid,
-        moving: Pyramid,
-        labels: tuple[Pyramid, Pyramid] | None,
-        asked: Recipe,
-        initial: FloatArray | None,
-    ) -> None:
-        self.recipe, self.initial = asked, initial
-        self.widest = candidates(fixed.grid.dimension)[-1] if asked.transform == "auto" else asked.transform
-        self.settings = asked.levels or default_levels(fixed.grid, moving.grid)
-        coarsest = self.settings[0].spacing_mm
-        self.fixed, self.moving = self.sides = tuple(
-            Side(image, label, centre_of_mass(image.at(coarsest, GENERAL)))
-            for image, label in zip((fixed, moving), labels or (None, None), strict=True)
-        )
-
-    def run(self, watch: Watch | None) -> Result:
-        asked = self.recipe
-        seconds: dict[str, float] = {}
-        records: list[StageRecord] = []
-        clock = time.perf_counter()
-        started = self._start()
-        seconds["start"] = time.perf_counter() - clock
-
-        clock = time.perf_counter()
-        level, matrix = self.level(0), started.matrix
-        coarse = level.terms(GENERAL, matrix)[0]
-        kind, fallback = affordable(self.widest, coarse, matrix, self.fixed.image.grid)
-        choice = None
-        if asked.transform == "auto" and fallback is not None:  # nothing to choose from
-            choice, fallback = Choice(kind, fallback), None
-        matrix = nearest(kind, matrix, self.fixed.centre)
-        least = LEAST_KEPT * level.problem(GENERAL, kind, matrix).evaluate(matrix).overlap
-        stages = partial(_through, optimiser=asked.optimiser, watch=watch, records=records, least_overlap=least)
-        metric, reason = asked.metric, "asked for"
-        if isinstance(metric, recipe.AutoMetric):
-            matrix = stages(level, GENERAL, _kinds(kind), matrix).matrix
-            metric, reason = self._metric(level, matrix)
-        for number in range(len(self.settings)):
-            level = self.level(number) if number else level
-            last = stages(level, metric, _kinds(kind) if number == 0 else (kind,), matrix)
-            matrix = last.matrix
-            if asked.transform == "auto" and choice is None and number == decides_at(len(self.settings)):
-                choice, matrix = self._choice(level, metric, last)
-                kind = choice.kind
-                if number == len(self.settings) - 1:
-                    last = stages(level, metric, (kind,), matrix)
-                    matrix = last.matrix
-            if number == min(1, len(self.settings) - 1):
-                seen = looked_at(level)
-        outcome = records[-1].outcome
-        seconds["optimise"] = time.perf_counter() - clock
-        clock = time.perf_counter()
-        evidence = evidence_of(seen, last.problem, metric, matrix, kind, level.settings.spacing_mm)
-        verdict = judge(evidence, outcome, kind, metric.name, asked.seed)
-        seconds["verdict"] = time.perf_counter() - clock
-        return Result(
-            transform=_transform(matrix, kind, self.fixed.centre),
-            metric=metric.name,
-            metric_reason=reason,
-            start=started.name,
-            candidates=started.candidates,
-            stages=tuple(records),
-            outcome=outcome,
-            verdict=verdict,
-            fallback=fallback,
-            choice=choice,
-            recipe=asked,
-            seconds=seconds,
-        )
-
-    def _choice(self, level: PairLevel, metric: recipe.Metric, last: StageResult) -> tuple[Choice, FloatArray]:
-        """The family to go on with, and where from; `last` is the widest one's answer at this level."""
-        spacing = level.settings.spacing_mm
-        points = foreground_points(self.fixed.at(spacing, GENERAL))
-        return compare(last.problem, metric, last.matrix, self.fixed.centre, points, spacing)
-
-    def assess(self, matrix: FloatArray) -> Verdict:
-        """The verdict on a matrix as it is."""
-        asked, last = self.recipe, len(self.settings) - 1
-        kind = Kind.AFFINE if asked.transform == "auto" and not matrix[-1, :-1].any() else self.widest
-        level = self.level(min(1, last))
-        metric: recipe.Metric = asked.metric
-        if isinstance(metric, recipe.AutoMetric):
-            metric = self._metric(level, matrix)[0]
-        seen, finest = looked_at(level), self.level(last) if last > 1 else level
-        problem = finest.problem(metric, kind, matrix)
-        evidence = evidence_of(seen, problem, metric, matrix, kind, finest.settings.spacing_mm)
-        outcome = Outcome.CONVERGED if usable(problem.evaluate(matrix)) else Outcome.NO_OVERLAP
-        return judge(evidence, outcome, kind, metric.name, asked.seed)
-
-    def _metric(self, level: PairLevel, matrix: FloatArray) -> tuple[recipe.Metric, str]:
-        """The metric that suits the contrasts, as they show at a coarse level that is aligned, and why."""
-        term = level.terms(GENERAL, matrix)[0]
-        if len(term.samples.values) > 1:
-            return GENERAL, "colour: every channel may have a contrast of its own"
-        moving, inside = term.values(matrix)
-        signs = [-1 if has_bright_border(side.at(level.settings.spacing_mm, GENERAL)) else 1 for side in self.sides]
-        found = contrast.compare(term.samples.values[0] * signs[0], moving[0] * signs[1], inside)
-        return (recipe.Correlation() if found.is_same else GENERAL), found.reason
-
-    def _start(self) -> Started:
-        """The given start, or the best that is found."""
-        if self.initial is not None:
-            return Started("given", _checked(self.initial, self.fixed.centre), ())
-        return find_start(self.recipe.start, self.fixed, self.moving, self.widest, self.recipe.seed)
-
-    def level(self, number: int) -> PairLevel:
-        """Both images at one level."""
-        seed = self.recipe.seed + number
-        return PairLevel(number, self.settings[number], self.fixed, self.moving, seed, self.recipe.symmetric)
-
-
-def _checked(initial: FloatArray, centre: tuple[float, ...]) -> FloatArray:
-    """The given start, with w = 1 at the centre.
-
-    Raises:
-        TransformError: of another dimension, singular or mirroring there.
-    """
-    n = len(centre) + 1
-    if initial.shape == (n, n) and (w := float(initial[-1] @ [*centre, 1.0])) != 0:
-        scaled: FloatArray = initial / w
-        if np.linalg.det(derivative_at(scaled, np.array(centre))) > 0:
-            return scaled
-    raise TransformError(
-        f"a registration in {n - 1}D starts from a {n}x{n} matrix that does not mirror, got {initial.tolist()}"
-    )
-
-
-def _through(
-    level: PairLevel,
-    metric: recipe.Metric,
-    kinds: Sequence[Kind],
-    matrix: FloatArray,
-    *,
-    optimiser: recipe.Optimiser,
-    watch: Watch | None,
-    records: list[StageRecord],
-    least_overlap: float,
-) -> StageResult:
-    """Where one family after the other leads at a level; their records are appended."""
-    for kind in kinds:
-        state = run_stage(level, metric, kind, matrix, optimiser, watch, least_overlap)
-        matrix = state.matrix
-        records.append(state.record)
-    return state
-
-
-def _transform(matrix: FloatArray, kind: Kind, centre: tuple[float, ...]) -> LinearTransform | Homography:
-    return Homography(matrix, centre) if kind is Kind.HOMOGRAPHY else LinearTransform(matrix, kind, centre)
-
-
-def _kinds(kind: Kind) -> tuple[Kind, ...]:
-    """What the coarsest level goes through, from few parameters to many."""
-    if kind in (Kind.SIMILARITY, Kind.AFFINE):
-        return (Kind.RIGID, kind)
-    if kind is Kind.HOMOGRAPHY:
-        return (Kind.RIGID, Kind.AFFINE, kind)
-    return (kind,)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from medreg.optimise.loop import LEAST_OVERLAP, Accepted, Stopping, descend
+from medreg.optimise.problem import Evaluation
 from medreg.optimise.record import Outcome, StageRecord, Step
 from medreg.registration import recipe
 from medreg.registration.level import PairLevel
-from medreg.registration.measures import rule_for
+from medreg.registration.measures import goes_on, rule_for
 from medreg.registration.problem import BothWays, OneWay
 from medreg.transform.kind import Kind
 from medreg.types import FloatArray
@@ -21,16 +23,22 @@ Watch = Callable[[Step], None]
 
 @dataclass(frozen=True)
 class StageResult:
-    """Where a stage ended, its record, and what it minimised."""
+    """Where a stage ended, its record, and what it minimised: a metric, as a problem over a family."""
 
     best: Accepted
     record: StageRecord
+    metric: recipe.Metric
     problem: OneWay | BothWays
 
     @property
     def matrix(self) -> FloatArray:
         """The best transform that was seen."""
         return self.best.matrix
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """The problem there: it is known, but of a metric whose fit goes on, which is looked at once more."""
+        return self.problem.evaluate(self.matrix) if goes_on(self.metric) else self.best.evaluation
 
 
 def run_stage(
@@ -44,6 +52,7 @@ def run_stage(
 ) -> StageResult:
     """Minimise `metric` over transforms of `kind` from `start`, at one level; `least_overlap` as in `Stopping`."""
     begun = time.perf_counter()
+    stage = level.number, level.settings.spacing_mm, str(kind)
     steps: list[Step] = []
     best: Accepted | None = None
     outcome = Outcome.STEPS_SPENT
@@ -56,28 +65,11 @@ def run_stage(
         best = event
         if event.number < len(steps):  # the best of a rule that climbed, seen before
             continue
-        step = Step(
-            level.number,
-            level.settings.spacing_mm,
-            str(kind),
-            event.number,
-            event.evaluation.value,
-            event.step_mm,
-            event.evaluation.overlap,
-        )
+        step = Step(*stage, event.number, event.evaluation.value, event.step_mm, event.evaluation.overlap)
         steps.append(step)
         if watch is not None:
             watch(step)
     assert best is not None  # descend always yields the start
-    record = StageRecord(
-        level.number,
-        level.settings.spacing_mm,
-        str(kind),
-        metric.name,
-        problem.samples,
-        tuple(steps),
-        outcome,
-        problem.evaluations,
-        time.perf_counter() - begun,
-    )
-    return StageResult(best, record, problem)
+    seconds = time.perf_counter() - begun
+    record = StageRecord(*stage, metric.name, problem.samples, tuple(steps), outcome, problem.evaluations, seconds)
+    return StageResult(best, record, metric, problem)

@@ -209,11 +209,10 @@ def _shown(image: LevelImage, spacing_mm: float) -> LevelImage:
     Raises:
         RegistrationError: when its mask leaves next to nothing at the search's resolution.
     """
-    left = image.volume[0].numel() if image.mask is None else int(image.mask.sum())
-    if left < LEAST:
+    if image.counted < LEAST:
         raise RegistrationError(
-            f"only {left} voxels of an image are left to compare at {spacing_mm:.3g} mm, where the search looks, "
-            f"{LEAST} are needed; use larger masks or images"
+            f"only {image.counted} voxels of an image are left to compare at {spacing_mm:.3g} mm, where the search "
+            f"looks, {LEAST} are needed; use larger masks or images"
         )
     return image
 

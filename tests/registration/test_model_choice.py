@@ -19,6 +19,7 @@ from medreg.registration.model_choice import FLOOR, candidates, choose, decides_
 from medreg.registration.pairwise import assess, register
 from medreg.registration.recipe import Recipe, job_from
 from medreg.registration.uncertainty import Uncertainty
+from medreg.registration.verdict import Standing
 from medreg.transform.generators import about, exponential, generators
 from medreg.transform.kind import Kind
 
@@ -75,6 +76,32 @@ def test_masks_and_one_level_change_nothing_of_it(fixed, moved_head, truths):
     result = register(fixed, moved_head(truths[Kind.SIMILARITY]), one, fixed_mask=mask)
     assert result.transform.kind is Kind.SIMILARITY, result.choice.reason
     assert [stage.kind for stage in result.stages][-2:] == ["affine", "similarity"]
+
+
+def half_space(metric: str, symmetric: bool) -> tuple[MedImage, MedImage, Recipe]:
+    """One plane, which leaves open how the images slide and turn along it."""
+    x = np.indices((32, 32, 32))[2]
+    images = (on_grid((x > edge) * 100.0) for edge in (15, 17))
+    return *images, Recipe(transform="auto", metric=metric, symmetric=symmetric)
+
+
+def one_voxel() -> tuple[MedImage, MedImage, Recipe]:
+    voxels = np.zeros((2, 32, 32, 32))
+    voxels[0, 15, 15, 15] = voxels[1, 15, 15, 17] = 1.0
+    return on_grid(voxels[0]), on_grid(voxels[1]), AUTO
+
+
+def on_grid(voxels: np.ndarray) -> MedImage:
+    return MedImage.on(Grid.regular((32, 32, 32), (2.0, 2.0, 2.0)), torch.from_numpy(voxels)[None].float())
+
+
+@pytest.mark.parametrize("pair", [half_space("mean_squares", True), one_voxel()], ids=["half space", "one voxel"])
+def test_images_that_leave_the_way_open_have_the_simplest_family_and_no_trust(pair):
+    fixed, moving, asked = pair
+    result = register(fixed, moving, asked)
+    assert result.transform.kind is Kind.RIGID
+    assert result.choice.reason == "rigid, the simplest: the metric cannot be told where affine leads"
+    assert result.verdict.standing is Standing.FAILED
 
 
 def test_in_colour_too(flat_pair):

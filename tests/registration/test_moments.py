@@ -12,7 +12,7 @@ from medreg.geometry.grid import Grid
 from medreg.image import MedImage
 from medreg.registration import recipe
 from medreg.registration.levels import LevelImage, Pyramid
-from medreg.registration.moments import centre_of_mass, frames, mass
+from medreg.registration.moments import POINTS, centre_of_mass, foreground_points, frames, mass
 
 
 def blob(image: MedImage) -> torch.Tensor:
@@ -159,3 +159,26 @@ def test_a_mask_hides_what_does_not_count_from_the_axes(texture):
     painted = torch.where(allowed, volume, 7.0)
     one, other = (frames(LevelImage(v, allowed, image.grid)) for v in (volume, painted))
     np.testing.assert_allclose(one, other, atol=1e-9)
+
+
+# Points -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_foreground_points_are_voxels_of_the_object_evenly_taken(texture, dimension):
+    image = texture(dimension, size=60)
+    level = LevelImage(image.data.float(), None, image.grid)
+    inside = mass(level) > 0
+    points = foreground_points(level)
+    assert POINTS <= len(points) < 2 * POINTS
+    index = image.grid.to_index(points)
+    np.testing.assert_allclose(index, index.round(), atol=1e-9)  # voxels: whole indices
+    assert all(bool(inside[tuple(reversed(place))]) for place in index.round().astype(int).tolist())
+    of_all = inside.nonzero().double().mean(0).flip(0).numpy()
+    np.testing.assert_allclose(index.mean(0), of_all, atol=1.5)  # voxels of some 60
+
+
+def test_the_foreground_of_a_constant_image_is_its_corners(texture):
+    image = texture(3)
+    flat = LevelImage(torch.full_like(image.data, 3.0), None, image.grid)
+    np.testing.assert_array_equal(foreground_points(flat), image.grid.corners)

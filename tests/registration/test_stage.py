@@ -63,3 +63,19 @@ def test_rejected_trials_are_counted(fixed, moved_head, truths, monkeypatch):
     level = replace(level, settings=Level(spacing_mm=8.0, steps=15))
     record = run_stage(level, recipe.MutualInformation(), Kind.RIGID, np.eye(4), recipe.SGD(learning_rate_mm=60)).record
     assert record.evaluations == len(evaluations)
+
+
+def test_what_the_answer_is_worth_is_known_but_for_a_fit_that_goes_on(fixed, moved_head, truths, monkeypatch):
+    level = coarse_level(fixed, moved_head(truths[Kind.RIGID]), steps=2)
+    plain, robust = (
+        run_stage(level, metric, Kind.RIGID, np.eye(4), recipe.GaussNewton())
+        for metric in (recipe.Correlation(), recipe.RobustCorrelation())
+    )
+    evaluations = counted(monkeypatch)
+    assert plain.evaluation is plain.best.evaluation
+    assert not evaluations
+    assert robust.evaluation is robust.evaluation
+    assert len(evaluations) == 1
+    assert (
+        abs(robust.evaluation.value - robust.best.evaluation.value) < 1e-3
+    )  # of a share: the fit is nearly at its end

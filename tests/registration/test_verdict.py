@@ -25,6 +25,7 @@ from medreg.registration.calibration import FILE, Model, model_of
 from medreg.registration.evidence import Evidence
 from medreg.registration.pairwise import assess, register
 from medreg.registration.predicted_error import PredictedError
+from medreg.registration.problem import OneWay
 from medreg.registration.verdict import STRETCH, Standing, judge
 from medreg.transform.kind import Kind
 
@@ -172,6 +173,17 @@ def test_images_that_do_not_meet_are_failed(fixed) -> None:
     verdict = assess(fixed, fixed, away, RIGID)
     assert verdict.standing is Standing.FAILED
     assert verdict.reasons[0] == Outcome.NO_OVERLAP.advice
+
+
+def test_the_finest_problem_is_not_evaluated_again(fixed, moved_head, truths, monkeypatch) -> None:
+    """What the last stage knows of its answer is handed on; figures that want another look take fewer samples."""
+    evaluated: list[int] = []
+    plain = OneWay.evaluate
+    monkeypatch.setattr(OneWay, "evaluate", lambda self, m: evaluated.append(self.samples) or plain(self, m))
+    levels = [{"spacing_mm": 8.0, "samples": 6000}, {"spacing_mm": 4.0, "samples": 40_000}]
+    result = register(fixed, moved_head(truths[Kind.RIGID]), recipe.Recipe(transform="rigid", levels=levels))
+    assert result.stages[-1].samples == 40_000
+    assert evaluated.count(40_000) == result.stages[-1].evaluations
 
 
 # Of figures ----------------------------------------------------------------------------------------------------------
