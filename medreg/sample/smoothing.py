@@ -41,10 +41,24 @@ def smooth(volume: Tensor, sigma_mm: float | Sequence[float], spacing: Sequence[
     return volume
 
 
+def gaussian_taps(sigma: Tensor, reach: int) -> Tensor:
+    """(2 reach + 1,) weights of a Gaussian at whole voxels, of sum 1; differentiable to sigma.
+
+    Args:
+        sigma: () standard deviation in voxels, above 0; the weights have its dtype and device.
+        reach: voxels to either side.
+
+    Example:
+        >>> gaussian_taps(torch.tensor(1.0), 1)
+        tensor([0.2741, 0.4519, 0.2741])
+    """
+    weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=sigma.dtype, device=sigma.device) / sigma) ** 2)
+    return weights / weights.sum()
+
+
 def _gaussian(n: int, sigma: float, reach: int) -> Rows:
     """The n x n matrix of the kernel along an axis, where the end columns also carry what falls beyond them."""
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=torch.float64) / sigma) ** 2)
-    kernel = kernel / kernel.sum()
+    kernel = gaussian_taps(torch.tensor(sigma, dtype=torch.float64), reach)
     tails = kernel.flip(0).cumsum(0).flip(0)  # tails[reach + d]: weight at distances d and more
 
     def entries(i: Tensor, j: Tensor) -> Tensor:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import filter_cases as cases
+import learn_kernel
 import pytest
 import torch
+from filter_cases import DIFFERENCES, cut_small
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 import medreg
-from medreg.sample import Edge, Fill
+from medreg.sample import Fill
 from medreg.vision.filters import (
-    Backward,
     Border,
-    Central,
     Forward,
     GaussianSlope,
-    Mirror,
     Periodic,
-    Prewitt,
-    Reflect,
-    Scharr,
     Slope,
-    Sobel,
     box,
     convolve,
     derivative,
@@ -40,17 +35,11 @@ from medreg.vision.filters import (
     median,
 )
 
-BORDERS: list[Border] = [Fill(), Edge(), Reflect(), Mirror(), Periodic()]
-SLOPES: list[Slope] = [Forward(), Backward(), Central(), Sobel(), Scharr(), Prewitt(), GaussianSlope((0.7, 1.1))]
+BORDERS = [border for name, (border, _) in cases.BORDERS.items() if name != "constant"]
+SLOPES: list[Slope] = [*DIFFERENCES, GaussianSlope((0.7, 1.1))]
 every_border = pytest.mark.parametrize("border", BORDERS, ids=lambda border: type(border).__name__)
 every_slope = pytest.mark.parametrize("by", SLOPES, ids=lambda by: type(by).__name__)
-SCRIPT = Path(__file__).parents[2] / "docs" / "examples" / "learn_kernel.py"
-
-
-def drawn(*shape: int, seed: int = 0, learnt: bool = True) -> Tensor:
-    """Numbers around 0, float64, that want a gradient."""
-    numbers = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return numbers.requires_grad_(learnt)
+drawn = partial(cases.drawn, learnt=True)
 
 
 @every_border
@@ -67,6 +56,26 @@ def test_slopes_to_image_and_kernel_are_those_of_differences(
         assert gradcheck(lambda x, k, f=function: f(x, k, border), (drawn(*shape), drawn(*size)), fast_mode=fast)
     assert gradcheck(lambda x: filter(x, drawn(*size, learnt=False), border), drawn(*shape), fast_mode=fast)
     assert gradgradcheck(lambda x, k: filter(x, k, border), (drawn(*shape), drawn(*size)), fast_mode=True)
+
+
+@every_border
+def test_slopes_know_no_blocks(border: Border, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut_small(monkeypatch)
+    calls: list[Callable[[Tensor], Tensor]] = [
+        lambda x: gaussian(x.square(), 0.8, border=border, dimension=2),
+        lambda x: gaussian(x.square(), 1.7, border=border, dimension=2),
+        lambda x: box(x.square(), 70, border=border, dimension=2),
+        lambda x: filter(x.square(), drawn(3, 4, learnt=False), border),
+    ]
+    for call in calls:
+        assert gradcheck(call, drawn(2, 8, 9), fast_mode=True)
+        assert gradgradcheck(call, drawn(2, 8, 9), fast_mode=True)
+    assert gradcheck(lambda x, k: filter(x, k, border), (drawn(8, 9), drawn(3, 4)), fast_mode=True)
+    check_adjoint(lambda x: box(x, [5, 3], border=border, dimension=2), lambda y: _box_back(y, border), (8, 9))
+
+
+def _box_back(image: Tensor, border: Border) -> Tensor:
+    return filter_adjoint(image, torch.full((3, 5), 1 / 15, dtype=torch.float64), border)
 
 
 def test_a_fill_gets_its_slope() -> None:
@@ -201,24 +210,17 @@ def test_a_width_is_learnt_back_from_what_it_gave() -> None:
 
 
 def test_the_example_learns_a_kernel_and_shows_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, told: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = importlib.util.spec_from_file_location("learn_kernel", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "learn_kernel", module)  # dataclasses look up their own module
-    spec.loader.exec_module(module)
-    learnt = module.learn()
+    learnt = learn_kernel.learn()
     assert learnt.worst < 1e-3
     assert learnt.losses[-1] < 1e-6 * learnt.losses[0]
-    monkeypatch.setattr(sys, "argv", ["learn_kernel", "--out", str(tmp_path / "picture.png")])
-    module.main()
-    assert "largest error of a tap" in capsys.readouterr().out
+    printed = told(learn_kernel, "--out", tmp_path / "picture.png")
+    assert "largest error of a tap" in printed
     picture = medreg.read_image(tmp_path / "picture.png").data[0].float()
-    side = module.SIDE * module.ENLARGED
-    tiles = [picture[:, k * (side + module.GAP) :][:, :side] for k in range(4)]
-    assert picture.shape == (side, 4 * side + 3 * module.GAP)
+    side, gap = learn_kernel.SIDE * learn_kernel.ENLARGED, learn_kernel.GAP
+    tiles = [picture[:, k * (side + gap) :][:, :side] for k in range(4)]
+    assert picture.shape == (side, 4 * side + 3 * gap)
     given, seen, truth, found = tiles
     assert float((given - seen).abs().mean()) > 10  # grey values: the filter did something
     assert float((truth - found).abs().max()) <= 1

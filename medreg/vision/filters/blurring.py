@@ -10,7 +10,7 @@ from torch import Tensor
 from medreg.errors import ImageError
 from medreg.ops.arguments import Numbers
 from medreg.ops.voxels import Voxels, revalued
-from medreg.sample.smoothing import TRUNCATE
+from medreg.sample.smoothing import TRUNCATE, gaussian_taps
 from medreg.vision.filters.borders import REFLECT, Border
 from medreg.vision.filters.filtering import Part, centred, filtered
 from medreg.vision.filters.spaces import Space, along, dimension_of, in_place_of, space_of, taps
@@ -110,7 +110,7 @@ def _taps(sigma_mm: Tensor, step_mm: float, order: int, name: str) -> Tensor:
     if not reach:
         return torch.ones_like(sigma).reshape(1)
     x = torch.arange(-reach, reach + 1, dtype=sigma.dtype, device=sigma.device)
-    weights = torch.softmax(-0.5 * (x / sigma) ** 2, 0)
+    weights = gaussian_taps(sigma, reach)
     if order == 1:
         return x / sigma**2 * weights / step_mm
     if order == 2:

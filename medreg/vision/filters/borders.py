@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 import torch
@@ -64,6 +67,51 @@ def extended(data: Tensor, axis: int, before: int, after: int, border: Border, f
     return torch.cat([parts[0], data, parts[1]], axis)
 
 
+@dataclass(frozen=True)
+class Run:
+    """Voxels of a continued axis that in the image follow one another, up or down, or are one; or a `Fill`'s.
+
+    Attributes:
+        places: where they are, counted from the first that is wanted.
+        voxels: those of the image that they hold, upwards, which may be one for all; None of a `Fill`.
+        is_turned: whether they hold them downwards.
+    """
+
+    places: slice
+    voxels: slice | None
+    is_turned: bool = False
+
+
+def runs_of(n: int, start: int, stop: int, border: Border) -> list[Run]:
+    """Places `start` to `stop`, some of them inside, of an axis of n voxels that the border continues; these first."""
+    before, after = max(0, -start), max(0, stop - n)
+    inside = Run(slice(before, stop - start - after), slice(start + before, stop - after))
+    if isinstance(border, Fill):
+        ends = [(0, before), (stop - start - after, stop - start)]
+        return [inside, *(Run(slice(*end), None) for end in ends if end[1] > end[0])]
+    return [inside, *_strips(n, before, after, stop - start - after, border)]
+
+
+@lru_cache(1024)
+def _strips(n: int, before: int, after: int, end: int, border: Border) -> list[Run]:
+    """Those beyond the image, `end` being the place of the first after it."""
+    first, last = _beyond(n, before, after, border)
+    return [*_runs(0, first.tolist()), *_runs(end, last.tolist())]
+
+
+def _runs(at: int, held: Sequence[int]) -> list[Run]:
+    """Which voxels the places from `at` on hold, as few runs."""
+    runs, start = [], 0
+    for end in range(1, len(held) + 1):
+        step = held[start + 1] - held[start] if end > start + 1 else None
+        if end < len(held) and abs(held[end] - held[end - 1]) <= 1 and step in (None, held[end] - held[end - 1]):
+            continue
+        low, high = sorted((held[start], held[end - 1]))
+        runs.append(Run(slice(at + start, at + end), slice(low, high + 1), step == -1))
+        start = end
+    return runs
+
+
 def folded_back(data: Tensor, axis: int, before: int, after: int, border: Border) -> Tensor:
     """The adjoint of `extended`: what the added voxels hold is added where it was copied from; of a `Fill` it is lost.
 
@@ -76,11 +124,12 @@ def folded_back(data: Tensor, axis: int, before: int, after: int, border: Border
     """
     n = data.shape[axis] - before - after
     core = data.narrow(axis, before, n)
-    if isinstance(border, Fill):
+    if isinstance(border, Fill) or not before + after:
         return core
     first, last = _beyond(n, before, after, border)
-    core = core.index_add(axis, first.to(data.device), data.narrow(axis, 0, before))
-    return core.index_add(axis, last.to(data.device), data.narrow(axis, before + n, after))
+    core = core.clone()  # so that the rest touches no more than the ends
+    core.index_add_(axis, first.to(data.device), data.narrow(axis, 0, before))
+    return core.index_add_(axis, last.to(data.device), data.narrow(axis, before + n, after))
 
 
 def _beyond(n: int, before: int, after: int, border: Border) -> tuple[Tensor, Tensor]:

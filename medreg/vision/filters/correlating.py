@@ -1,25 +1,29 @@
-"""Correlation of voxels with a kernel, where the kernel fits: shifted sums, products with a banded matrix, or FFT.
+"""Correlation of voxels with kernels: autograd's side of it, and the Fourier transform.
 
 All are differentiable to voxels and kernel, and their gradients are differentiable again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
-LONG = 12
-"""Taps of a kernel along one axis above which a product with a banded matrix is faster than as many shifted sums."""
+from medreg.sample import Fill
+from medreg.vision.filters.blocks import Margins, by_blocks
+from medreg.vision.filters.borders import Border, folded_back
+from medreg.vision.filters.passes import Pass
 
 MANY = {torch.float32: 256, torch.float64: 128}
 """Taps above which the Fourier transform, which is done in float64 for both, is faster. Measured on one core."""
 
-_CHUNK = 32
-"""Voxels of a line that one product with the banded matrix gives."""
+_ZERO = Fill()
+
+_Inside: TypeAlias = tuple[tuple[Tensor, ...], Margins, Border, Tensor | None]
 
 
 def correlated(data: Tensor, kernel: Tensor) -> Tensor:
@@ -32,17 +36,72 @@ def correlated(data: Tensor, kernel: Tensor) -> Tensor:
     Returns:
         (..., z - kz + 1, y - ky + 1, x - kx + 1).
     """
-    many = kernel.numel() > MANY[data.dtype] and max(kernel.shape) < kernel.numel()
-    if many and data.device.type != "mps" and _all_finite(data):  # Apple's GPUs have no float64
+    if is_vast(kernel) and data.device.type != "mps" and _all_finite(data):  # Apple's GPUs have no float64
         return _by_fourier(data, kernel)
     correlation: Tensor = _Correlation.apply(data, kernel)  # type: ignore[no-untyped-call]
     return correlation
 
 
+def correlated_in_turn(
+    data: Tensor, kernels: Sequence[Tensor], margins: Margins, border: Border, fill: Tensor | None
+) -> Tensor:
+    """`data`, continued by its border, correlated with one kernel after another. Differentiable to the data alone.
+
+    Args:
+        data: (..., z, y, x), float32 or float64.
+        kernels: each of as many axes as there are space axes, in the same dtype; none `is_vast`.
+        margins: by how many voxels, before and after, the border continues each space axis.
+        border: what lies there.
+        fill: the value of a `Fill`, see `borders.filling`.
+
+    Returns:
+        (..., z, y, x), each longer by its margins and shorter by the kernels' taps less one each.
+    """
+    kept = (tuple(kernel.detach() for kernel in kernels), margins, border, fill)
+    correlation: Tensor = _InTurn.apply(data, kept)  # type: ignore[no-untyped-call]
+    return correlation
+
+
+def is_vast(kernel: Tensor) -> bool:
+    """Whether a kernel goes by the Fourier transform."""
+    return kernel.numel() > MANY[kernel.dtype] and max(kernel.shape) < kernel.numel()
+
+
+class _InTurn(Function):
+    """A linear map of the data, whose adjoint is one of its kind."""
+
+    @staticmethod
+    def forward(data: Tensor, how: _Inside) -> Tensor:
+        """Block after block."""
+        kernels, margins, border, fill = how
+        return by_blocks(data, [Pass.by(kernel) for kernel in kernels], margins, border, fill)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, _Inside], output: Tensor) -> None:
+        """The data are not needed."""
+        ctx.how = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, None]:
+        """The adjoint."""
+        kernels, margins, border, _ = ctx.how
+        slope = correlated_fully_in_turn(slopes[0], kernels)
+        for axis, (before, after) in enumerate(margins, -len(margins)):
+            slope = folded_back(slope, axis, before, after, border)
+        return slope, None
+
+
+def correlated_fully_in_turn(data: Tensor, kernels: Sequence[Tensor]) -> Tensor:
+    """The adjoint of `correlated_in_turn` without margins: larger by the reach of all the kernels."""
+    d = kernels[0].ndim
+    reach = [sum(kernel.shape[k] - 1 for kernel in kernels) for k in range(d)]
+    turned = [_turned(kernel) for kernel in reversed(kernels)]
+    return correlated_in_turn(data, turned, [(r, r) for r in reach], _ZERO, data.new_zeros([1] * d))
+
+
 def correlated_fully(data: Tensor, kernel: Tensor) -> Tensor:
     """The adjoint of `correlated` to its data: out[i + j] += kernel[j] data[i], larger by the kernel's reach."""
-    around = [k - 1 for n in reversed(kernel.shape) for k in (n, n)]
-    return correlated(torch.nn.functional.pad(data, around), kernel.flip(list(range(kernel.ndim))))
+    return correlated(_widened(data, kernel), _turned(kernel))
 
 
 class _Correlation(Function):
@@ -51,14 +110,7 @@ class _Correlation(Function):
     @staticmethod
     def forward(data: Tensor, kernel: Tensor) -> Tensor:
         """Shifted sums, or for long kernels along a line a banded matrix."""
-        if max(kernel.shape) == kernel.numel() > LONG and _all_finite(data):
-            return _banded(data, kernel)
-        space = tuple(n - k + 1 for n, k in zip(data.shape[data.ndim - kernel.ndim :], kernel.shape, strict=True))
-        total = data.new_zeros((*data.shape[: data.ndim - kernel.ndim], *space))
-        for at, weight in zip(product(*map(range, kernel.shape)), kernel.flatten().tolist(), strict=True):
-            if weight:
-                total.add_(_window(data, at, space), alpha=weight)
-        return total
+        return by_blocks(data, [Pass.by(kernel)], [(0, 0)] * kernel.ndim, _ZERO, None)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -104,37 +156,24 @@ class _Overlaps(Function):
 
 
 def _spread(slope: Tensor, kernel: Tensor) -> Tensor:
-    around = [k - 1 for n in reversed(kernel.shape) for k in (n, n)]
-    flipped = kernel.flip(list(range(kernel.ndim)))
-    spread: Tensor = _Correlation.apply(torch.nn.functional.pad(slope, around), flipped)  # type: ignore[no-untyped-call]
+    spread: Tensor = _Correlation.apply(_widened(slope, kernel), _turned(kernel))  # type: ignore[no-untyped-call]
     return spread
 
 
 def _window(data: Tensor, at: tuple[int, ...], space: tuple[int, ...]) -> Tensor:
     """The part of `data` that starts `at` and is of the size `space`."""
     for axis, (start, n) in enumerate(zip(at, space, strict=True), data.ndim - len(space)):
-        data = data.narrow(axis, start, n)
+        data = data if n == data.shape[axis] else data.narrow(axis, start, n)
     return data
 
 
-def _banded(data: Tensor, kernel: Tensor) -> Tensor:
-    """A kernel along one axis: pieces of each line times one matrix that holds the kernel on its diagonals."""
-    taps = kernel.numel()
-    axis = data.ndim - kernel.ndim + int(torch.tensor(kernel.shape).argmax())
-    offset = torch.arange(_CHUNK + taps - 1, device=data.device) - torch.arange(_CHUNK, device=data.device)[:, None]
-    within = (offset >= 0) & (offset < taps)
-    band = torch.where(within, kernel.reshape(-1)[offset.clamp(0, taps - 1)], 0.0)
-    count = data.shape[axis] - taps + 1
-    lines = data.reshape(-1, data.shape[axis], data.shape[axis + 1 :].numel())
-    parts = []
-    for start in range(0, count, _CHUNK):
-        rows = min(_CHUNK, count - start)
-        matrix, piece = band[:rows, : rows + taps - 1], lines[:, start : start + rows + taps - 1]
-        if lines.shape[2] == 1:  # the last axis: one product over all lines
-            parts.append((piece[..., 0] @ matrix.T)[..., None])
-        else:
-            parts.append(matrix @ piece)
-    return torch.cat(parts, 1).view(*data.shape[:axis], count, *data.shape[axis + 1 :])
+def _widened(data: Tensor, kernel: Tensor) -> Tensor:
+    """With zeros all around, as far as the kernel reaches."""
+    return torch.nn.functional.pad(data, [k - 1 for n in reversed(kernel.shape) for k in (n, n)])
+
+
+def _turned(kernel: Tensor) -> Tensor:
+    return kernel.flip(list(range(kernel.ndim)))
 
 
 def _all_finite(data: Tensor) -> bool:

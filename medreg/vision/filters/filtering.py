@@ -11,7 +11,13 @@ from torch import Tensor
 from medreg.ops.arguments import Numbers, numbers
 from medreg.ops.voxels import Voxels, revalued
 from medreg.vision.filters.borders import REFLECT, Border, extended, filling, folded_back
-from medreg.vision.filters.correlating import correlated, correlated_fully
+from medreg.vision.filters.correlating import (
+    correlated,
+    correlated_fully,
+    correlated_fully_in_turn,
+    correlated_in_turn,
+    is_vast,
+)
 from medreg.vision.filters.separating import factors
 from medreg.vision.filters.spaces import Space, space_of
 
@@ -106,30 +112,43 @@ def centred(kernel: Tensor) -> Part:
 
 def filtered(data: Tensor, parts: Sequence[Part], border: Border) -> Tensor:
     """`data` (..., z, y, x) under one kernel after another, as if under their outer product at once."""
-    fill = filling(border, data, parts[0].kernel.ndim) if parts else None
-    for part in parts:
-        for axis, before, after in _reaches(part):
-            data = extended(data, axis, before, after, border, fill)
-        data = correlated(data, part.kernel.to(data))
-        if fill is not None:
-            fill = fill * part.kernel.sum().to(fill)  # what lies beyond is filtered, too
+    if not parts:
+        return data
+    kernels, margins = [part.kernel.to(data) for part in parts], _margins(parts)
+    fill = filling(border, data, len(margins))
+    if not _is_learnt(kernels, fill) and not any(map(is_vast, kernels)):
+        return correlated_in_turn(data, kernels, margins, border, fill)
+    for axis, (before, after) in enumerate(margins, -len(margins)):
+        data = extended(data, axis, before, after, border, fill)
+    for kernel in kernels:
+        data = correlated(data, kernel)
     return data
 
 
 def filtered_back(data: Tensor, parts: Sequence[Part], border: Border) -> Tensor:
     """The adjoint of `filtered`."""
-    for part in reversed(parts):
-        data = correlated_fully(data, part.kernel.to(data))
-        for axis, before, after in reversed(_reaches(part)):
-            data = folded_back(data, axis, before, after, border)
+    kernels, margins = [part.kernel.to(data) for part in parts], _margins(parts)
+    if not _is_learnt(kernels, None) and not any(map(is_vast, kernels)):
+        data = correlated_fully_in_turn(data, kernels)
+    else:
+        for kernel in reversed(kernels):
+            data = correlated_fully(data, kernel)
+    for axis, (before, after) in enumerate(margins, -len(margins)):
+        data = folded_back(data, axis, before, after, border)
     return data
 
 
-def _reaches(part: Part) -> list[tuple[int, int, int]]:
-    """The axes along which a kernel reaches, counted from the end, and how far before and after."""
-    d = part.kernel.ndim
-    sizes = enumerate(zip(part.kernel.shape, part.centre, strict=True))
-    return [(axis - d, centre, n - 1 - centre) for axis, (n, centre) in sizes if n > 1]
+def _margins(parts: Sequence[Part]) -> list[tuple[int, int]]:
+    """How far the kernels reach together before and after, along each axis."""
+    before = [sum(axis) for axis in zip(*(part.centre for part in parts), strict=True)]
+    taps = [sum(n - 1 for n in axis) for axis in zip(*(part.kernel.shape for part in parts), strict=True)]
+    return [(b, n - b) for b, n in zip(before, taps, strict=True)]
+
+
+def _is_learnt(kernels: Sequence[Tensor], fill: Tensor | None) -> bool:
+    """Whether more than the image wants a gradient."""
+    learnt = any(kernel.requires_grad for kernel in kernels) or (fill is not None and fill.requires_grad)
+    return learnt and torch.is_grad_enabled()
 
 
 def _space(image: Voxels, part: Part, border: Border) -> Space:

@@ -10,7 +10,7 @@ from medreg.ops.voxels import Voxels, revalued
 from medreg.vision.filters.blurring import gaussian_parts
 from medreg.vision.filters.borders import REFLECT, Border
 from medreg.vision.filters.filtering import centred, filtered
-from medreg.vision.filters.spaces import Space, dimension_of, space_of, taps
+from medreg.vision.filters.spaces import Space, dimension_of, space_of
 
 
 def laplacian(image: Voxels, *, border: Border = REFLECT, dimension: int = 3) -> Voxels:
@@ -29,10 +29,12 @@ def laplacian(image: Voxels, *, border: Border = REFLECT, dimension: int = 3) ->
         tensor([ 1.,  2.,  2., -5.])
     """
     space = _at_right_angles(image, border, dimension)
-    values = space.values
-    steps = zip(range(space.dimension), reversed(space.spacing), strict=True)
-    parts = [centred(taps([step**-2, -2 * step**-2, step**-2], k, space.dimension)) for k, step in steps]
-    return revalued(image, torch.stack([filtered(values, [part], border) for part in parts]).sum(0))
+    d = space.dimension
+    kernel = torch.zeros([3] * d, dtype=torch.float64)
+    for axis, step in enumerate(reversed(space.spacing)):
+        line = [slice(None) if k == axis else 1 for k in range(d)]
+        kernel[tuple(line)] += torch.tensor([1.0, -2.0, 1.0], dtype=torch.float64) / step**2
+    return revalued(image, filtered(space.values, [centred(kernel)], border))
 
 
 def laplacian_of_gaussian(image: Voxels, sigma_mm: Numbers, *, border: Border = REFLECT, dimension: int = 3) -> Voxels:
@@ -59,7 +61,7 @@ def laplacian_of_gaussian(image: Voxels, sigma_mm: Numbers, *, border: Border = 
     values = space.values
     orders = 2 * torch.eye(space.dimension, dtype=torch.long)
     second = [filtered(values, gaussian_parts(space, sigma_mm, of_axis), border) for of_axis in orders.tolist()]
-    return revalued(image, torch.stack(second).sum(0))
+    return revalued(image, sum(second[1:], second[0]))
 
 
 def _at_right_angles(image: Voxels, border: Border, dimension: int) -> Space:

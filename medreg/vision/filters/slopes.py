@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -138,25 +139,27 @@ def gradient_magnitude(image: Voxels, by: Slope = SOBEL, *, border: Border = REF
     slopes = _along_axes(space, by, border)
     if any(grid.is_sheared for grid in space.grids):  # where axes are at right angles, turning them changes nothing
         slopes = _in_world(slopes, space.grids)
-    squares = slopes.square().sum(0)
-    flat = squares == 0
-    return revalued(image, torch.where(flat, 1.0, squares).sqrt() * ~flat)
+    squares = [slope.square() for slope in slopes]
+    total = sum(squares[1:], squares[0])
+    flat = total == 0
+    return revalued(image, torch.where(flat, 1.0, total).sqrt() * ~flat)
 
 
-def _along_axes(space: Space, by: Slope, border: Border) -> Tensor:
-    """(D, ..., z, y, x): the derivative along each index axis, x first."""
+def _along_axes(space: Space, by: Slope, border: Border) -> Sequence[Tensor]:
+    """The derivative (..., z, y, x) along each index axis, x first."""
     values = space.values
-    return torch.stack([filtered(values, _parts(space, -1 - k, by), border) for k in range(space.dimension)])
+    return [filtered(values, _parts(space, -1 - k, by), border) for k in range(space.dimension)]
 
 
-def _in_world(slopes: Tensor, grids: tuple[Grid, ...]) -> Tensor:
+def _in_world(slopes: Sequence[Tensor], grids: tuple[Grid, ...]) -> Sequence[Tensor]:
     """The same along the axes of the world; one grid for each item of a batch, none of a tensor."""
-    if not grids:
+    if all(np.array_equal(grid.direction, np.eye(len(slopes))) for grid in grids):
         return slopes
     turns = np.stack([np.linalg.inv(np.array(grid.direction)).T for grid in grids])
-    turn = torch.from_numpy(turns).to(slopes)
-    batch = slopes if slopes.ndim == turn.shape[1] + 3 else slopes[:, None]  # (D, B, C, z, y, x)
-    return torch.einsum("bij,jb...->ib...", turn, batch).view(slopes.shape)
+    turn = torch.from_numpy(turns).to(slopes[0])
+    stacked = torch.stack(list(slopes))
+    batch = stacked if stacked.ndim == turn.shape[1] + 3 else stacked[:, None]  # (D, B, C, z, y, x)
+    return torch.einsum("bij,jb...->ib...", turn, batch).view(stacked.shape).unbind()
 
 
 def _parts(space: Space, axis: int, by: Slope) -> list[Part]:
