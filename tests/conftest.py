@@ -14,6 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Two processes share the tests; in each, and in those that they start, torch's own threads would only wait."""
+sys.path.append(str(ROOT / "docs" / "examples"))
+"""Its scripts import `showing`, which lies beside them, and tests import the scripts."""
 
 
 @pytest.fixture(scope="session")

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+import train_homography
+import train_rotation
 
 import medreg
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
-
-
-def script(name: str) -> ModuleType:
-    """A script of docs/examples, imported."""
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look up their own module
-    spec.loader.exec_module(module)
-    return module
-
-
-ROTATION, HOMOGRAPHY = script("train_rotation"), script("train_homography")
 
 
 @pytest.mark.parametrize(
@@ -46,7 +32,7 @@ ROTATION, HOMOGRAPHY = script("train_rotation"), script("train_homography")
 def test_the_angle_is_learnt_by_plain_descent_from_near_and_from_nothing(
     start: float, target: float, seed: int
 ) -> None:
-    trained = ROTATION.train(start, target, seed)
+    trained = train_rotation.train(start, target, seed)
     assert abs(trained.angle - target) < 1e-3  # radians: 0.06 px at the edge
     assert trained.steps <= 100
     first, *_, last = trained.losses
@@ -54,14 +40,14 @@ def test_the_angle_is_learnt_by_plain_descent_from_near_and_from_nothing(
 
 
 def test_a_step_of_descent_lowers_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ROTATION, "LEVELS", ((0.0, 1),))
-    first, last = ROTATION.train(0.5).losses
+    monkeypatch.setattr(train_rotation, "LEVELS", ((0.0, 1),))
+    first, last = train_rotation.train(0.5).losses
     assert last < first
 
 
 @pytest.mark.parametrize(("seed", "shift"), [(1, 8.0), (2, 16.0), (5, 24.0), (6, 20.0)])
 def test_a_homography_is_learnt_from_the_identity(seed: int, shift: float) -> None:
-    trained = HOMOGRAPHY.train(seed, shift)
+    trained = train_homography.train(seed, shift)
     first, *_, last = trained.losses
     assert trained.steps <= 100
     assert last <= 0.01 * first
@@ -75,7 +61,7 @@ def test_a_homography_is_learnt_from_the_identity(seed: int, shift: float) -> No
 
 
 def test_the_pair_is_as_hard_as_diffimages_and_its_map_truly_projective() -> None:
-    trained = HOMOGRAPHY.train()
+    trained = train_homography.train()
     first, *_, last = trained.losses
     assert np.abs(trained.truth.matrix[2, :2]).min() * 200 > 0.01  # w changes over the frame
     assert first > 7000  # theirs 7519, and after 100 steps 7162

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from showing import side_by_side
 from torch import Tensor
 
 import medreg
@@ -67,7 +68,8 @@ def learn() -> Learnt:
     where, inner = places(shifts[0]), SIZE - 2 * MARGIN
     exact = ellipses(seen[0], where)
     missed = [8 * (sample(ellipses(seen[0]), where, k, Reflect()) - exact).abs() for k in (medreg.Linear(), learnt)]
-    return Learnt(error, psnr, learnt, side_by_side(*(p.view(1, inner, inner) for p in (exact, *missed))))
+    shown = [values.view(1, inner, inner) for values in (exact, *missed)]
+    return Learnt(error, psnr, learnt, side_by_side(*shown, times=3))
 
 
 def learn_from(pictures: Sequence[Tensor], goals: Sequence[Tensor], radius: int, jitter: float) -> PiecewisePolynomial:
@@ -120,16 +122,6 @@ def ellipses(seed: int, where: Tensor | None = None) -> Tensor:
         inside = torch.sigmoid(2.5 * short * (1 - torch.hypot(along / long, across / short)))
         values = torch.lerp(values, torch.full_like(values, grey), inside)
     return values[None] if where is not None else values.view(1, SIZE, SIZE)
-
-
-def side_by_side(*pictures: Tensor) -> medreg.MedImage:
-    """Pictures (1, y, x) of 0 to 1 in a row with white between them, uint8, each pixel three wide."""
-    large = [p.repeat_interleave(3, 1).repeat_interleave(3, 2) for p in pictures]
-    gap = torch.ones_like(large[0][..., :4])
-    row = torch.cat([part for picture in large for part in (gap, picture)][1:], 2)
-    return medreg.MedImage.on(
-        medreg.Grid.regular(row.shape[:0:-1], (1.0, 1.0)), (255 * row.clamp(0, 1)).round().to(torch.uint8)
-    )
 
 
 def _psnr(kernel: Interpolation, seeds: Sequence[int], shifts: Sequence[tuple[float, float]]) -> float:

@@ -12,6 +12,7 @@ import argparse
 from dataclasses import dataclass
 
 import torch
+from showing import enlarged, side_by_side
 from torch import Tensor
 
 import medreg
@@ -66,7 +67,7 @@ def learn(seed: int = 0) -> Learnt:
         losses.append(loss().item())
     found = kernel.detach()
     shown = [normal(image), normal(seen), *(grown(one, truth.abs().max()) for one in (truth, found))]
-    return Learnt(truth, found, tuple(losses), side_by_side(shown))
+    return Learnt(truth, found, tuple(losses), side_by_side(*shown, gap=GAP))
 
 
 def blobs(random: torch.Generator) -> Tensor:
@@ -84,18 +85,6 @@ def normal(image: Tensor) -> Tensor:
 def grown(kernel: Tensor, most: Tensor) -> Tensor:
     """A kernel as large as an image: grey is 0, white the largest tap."""
     return enlarged((kernel / most + 1) / 2, SIDE * ENLARGED // SIZE)
-
-
-def enlarged(image: Tensor, times: int) -> Tensor:
-    """Every pixel so many times along both sides."""
-    return image.repeat_interleave(times, 0).repeat_interleave(times, 1)
-
-
-def side_by_side(pictures: list[Tensor]) -> medreg.MedImage:
-    """Pictures (y, x) from 0 to 1 in a row with white between them, uint8."""
-    gap = torch.ones(len(pictures[0]), GAP, dtype=torch.float64)
-    row = torch.cat([part for picture in pictures for part in (gap, picture)][1:], 1).clamp(0, 1)[None]
-    return medreg.MedImage.on(medreg.Grid.regular(row.shape[:0:-1], (1.0, 1.0)), (255 * row).round().to(torch.uint8))
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from showing import side_by_side
 from torch import Tensor
 
 import medreg
@@ -106,7 +107,7 @@ def find(seed: int = 0) -> Found:
         start_mm,
         corners_apart((rotation, translation), (truth, place), half),
         apart(goal, as_points(volume, truth, place)),
-        side_by_side(before[0] - goal[0], seen().detach()[0] - goal[0], goal[0]),
+        side_by_side(*shown(before - goal, seen().detach() - goal, goal), times=4),
     )
 
 
@@ -161,14 +162,10 @@ def corners_apart(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor], half
     return float(((corners @ (r - s).T + t - u) * half_mm).square().sum(1).mean().sqrt())
 
 
-def side_by_side(*pictures: Tensor) -> medreg.MedImage:
-    """Pictures (y, x) in a row with white between them, four times as large; differences grey where there are none."""
-    top = pictures[-1].max()
-    shown = [*((p / top * 2 + 0.5).clamp(0, 1) for p in pictures[:-1]), (pictures[-1] / top).clamp(0, 1)]
-    large = [p.repeat_interleave(4, 0).repeat_interleave(4, 1) for p in shown]
-    gap = torch.ones_like(large[0][:, :4])
-    row = torch.cat([part for picture in large for part in (gap, picture)][1:], 1)[None]
-    return medreg.MedImage.on(medreg.Grid.regular(row.shape[:0:-1], (1.0, 1.0)), (255 * row).round().to(torch.uint8))
+def shown(before: Tensor, after: Tensor, goal: Tensor) -> list[Tensor]:
+    """Differences as grey where there are none and black or white from a quarter of the largest value, and the goal."""
+    most = goal.max()
+    return [before / most * 2 + 0.5, after / most * 2 + 0.5, goal / most]
 
 
 def main() -> None:

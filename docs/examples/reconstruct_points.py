@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from showing import lit, side_by_side
 from torch import Tensor
 
 import medreg
@@ -65,7 +66,7 @@ def reconstruct(seed: int = 0, count: int = 60, noise: float = 0.0) -> Reconstru
         missed(guess, truth),
         missed(found, truth),
         (first, squares(seen(found, poses) - views)),
-        side_by_side(*pictures),
+        side_by_side(*lit(*pictures), times=4),
     )
 
 
@@ -134,15 +135,6 @@ def missed(found: Tensor, truth: Tensor) -> float:
 def squares(difference: Tensor) -> float:
     """The sum of squares."""
     return difference.detach().square().sum().item()
-
-
-def side_by_side(*pictures: Tensor) -> medreg.MedImage:
-    """Pictures (y, x) in a row with white between them, four times as large, uint8."""
-    top = pictures[-1].max()
-    shown = [(p / top).clamp(0, 1).repeat_interleave(4, 0).repeat_interleave(4, 1) for p in pictures]
-    gap = torch.ones_like(shown[0][:, :4])
-    row = torch.cat([part for picture in shown for part in (gap, picture)][1:], 1)[None]
-    return medreg.MedImage.on(medreg.Grid.regular(row.shape[:0:-1], (1.0, 1.0)), (255 * row).round().to(torch.uint8))
 
 
 def main() -> None:

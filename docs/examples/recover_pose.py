@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from showing import lit, side_by_side
 from torch import Tensor
 
 import medreg
@@ -76,7 +77,7 @@ def recover(off_degrees: float = 10.0, off: float = 0.1, seed: int = 0) -> Recov
         float(degrees_between(found, truth)),
         float(move.detach().norm()),
         tuple(losses),
-        side_by_side(before, seen().detach(), goal),
+        side_by_side(*lit(before, seen().detach(), goal), times=4),
     )
 
 
@@ -101,15 +102,6 @@ def blurred(image: Tensor, sigma: float) -> Tensor:
 def squares(difference: Tensor) -> float:
     """The sum of squares."""
     return difference.detach().square().sum().item()
-
-
-def side_by_side(*pictures: Tensor) -> medreg.MedImage:
-    """Pictures (y, x) in a row with white between them, four times as large, uint8."""
-    top = pictures[-1].max()
-    shown = [(p / top).clamp(0, 1).repeat_interleave(4, 0).repeat_interleave(4, 1) for p in pictures]
-    gap = torch.ones_like(shown[0][:, :4])
-    row = torch.cat([part for picture in shown for part in (gap, picture)][1:], 1)[None]
-    return medreg.MedImage.on(medreg.Grid.regular(row.shape[:0:-1], (1.0, 1.0)), (255 * row).round().to(torch.uint8))
 
 
 def main() -> None:

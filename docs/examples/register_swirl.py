@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from showing import side_by_side
 from torch import Tensor
 
 import medreg
@@ -95,15 +96,6 @@ def ellipses(seed: int) -> medreg.MedImage:
         inside = torch.sigmoid(2 * min(a, b) * (1 - torch.hypot(along / a, across / b)))
         values = torch.lerp(values, torch.full_like(values, random.uniform(0, 1)), inside)
     return medreg.MedImage.on(grid, values[None])
-
-
-def side_by_side(*pictures: Tensor) -> medreg.MedImage:
-    """Pictures (1, y, x) of 0 to 1 in a row with white between them, uint8."""
-    gap = torch.ones_like(pictures[0][..., :4])
-    row = torch.cat([part for picture in pictures for part in (gap, picture)][1:], 2)
-    return medreg.MedImage.on(
-        medreg.Grid.regular(row.shape[:0:-1], (1.0, 1.0)), (255 * row.clamp(0, 1)).round().to(torch.uint8)
-    )
 
 
 def main() -> None:

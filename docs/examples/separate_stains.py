@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from showing import joined, stored
 from torch import Tensor
 
 import medreg
@@ -53,17 +54,15 @@ def separate(slide: medreg.MedImage, dyes: Stains) -> Separated:
     """Estimate the vectors, and take the stains apart by them and by those of the book."""
     light = brightest(slide)
     found = estimate_stains(slide, dyes, light)
+    shown = slide.data / 255 if slide.data.dtype == torch.uint8 else slide.data
     rows, amounts = [], []
     for stains in (dyes, found):
         held = unmix(slide, stains, light, amounts=NonNegative())
-        alone = [mix(held.with_data(held.data * only), stains, light) for only in torch.eye(3)[:2, :, None, None]]
-        shown = [slide if slide.data.dtype == torch.uint8 else as_bytes(slide), *map(as_bytes, alone)]
-        rows.append(torch.cat([one.data for one in shown], 2))
+        alone = [mix(held.data * only, stains, light) for only in torch.eye(3)[:2, :, None, None]]
+        rows.append(joined([shown, *alone], 2))
         amounts.append(held.data)
     left = tuple(float(held[2].square().mean().sqrt()) for held in amounts)
-    picture = torch.cat(rows, 1)
-    grid = medreg.Grid.regular(picture.shape[:0:-1], (1.0, 1.0))
-    return Separated(found, (left[0], left[1]), medreg.MedImage.on(grid, picture), *amounts)
+    return Separated(found, (left[0], left[1]), stored(joined(rows, 1)), *amounts)
 
 
 def brightest(slide: medreg.MedImage) -> Tensor:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from showing import side_by_side
 from torch import Tensor, nn
 
 import medreg
@@ -79,7 +80,7 @@ def train(steps: int = 120, seed: int = 0) -> Trained:
         found = torch.sigmoid(model(slides))
     shared = ((found > 0.5) & (nuclei > 0.5)).sum()
     overlap = float(2 * shared / ((found > 0.5).sum() + (nuclei > 0.5).sum()))
-    picture = side_by_side(slides[0], found[0].expand(3, -1, -1), nuclei[0].expand(3, -1, -1))
+    picture = side_by_side(slides[0], found[0].expand(3, -1, -1), nuclei[0].expand(3, -1, -1), times=4)
     return Trained(model, tuple(losses), before, missed(warp), overlap, picture)
 
 
@@ -119,14 +120,6 @@ def missed(warp: Affine) -> float:
     learnt = warp.matrices(next(warp.parameters()).detach().double())
     there = homogeneous @ (lying @ learnt).T
     return float((there[:, :2] - corners).norm(dim=1).max())
-
-
-def side_by_side(*pictures: Tensor) -> medreg.MedImage:
-    """Pictures (3, y, x) of 0 to 1 in a row, 4 white pixels apart, each pixel four times as large; uint8."""
-    gap = torch.ones(3, SIZE, 1)
-    row = torch.cat([part for picture in pictures for part in (gap, picture.clamp(0, 1))][1:], 2)
-    large = row.repeat_interleave(4, 1).repeat_interleave(4, 2)
-    return medreg.MedImage.on(medreg.Grid.regular(large.shape[:0:-1], (1.0, 1.0)), (large * 255).round().byte())
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from showing import side_by_side
 from torch import Tensor
 
 import medreg
@@ -113,15 +114,6 @@ def shapes(seed: int) -> medreg.MedImage:
         depth = ellipse if number % 2 else torch.minimum(a - along.abs(), b - across.abs())
         values = torch.lerp(values, torch.from_numpy(random.uniform(0, 1, (3, 1, 1))), torch.sigmoid(2 * depth))
     return medreg.MedImage.on(grid, values)
-
-
-def side_by_side(*pictures: Tensor) -> medreg.MedImage:
-    """Pictures (3, y, x) of 0 to 1 in a row with white between them, uint8."""
-    gap = torch.ones_like(pictures[0][..., :4])
-    row = torch.cat([part for picture in pictures for part in (gap, picture)][1:], 2)
-    return medreg.MedImage.on(
-        medreg.Grid.regular(row.shape[:0:-1], (1.0, 1.0)), (255 * row.clamp(0, 1)).round().to(torch.uint8)
-    )
 
 
 def main() -> None:

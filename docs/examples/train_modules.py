@@ -15,6 +15,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from showing import side_by_side
 from torch import Tensor, nn
 
 import medreg
@@ -79,7 +80,7 @@ def train(steps: int = 200, seed: int = 0) -> Trained:
         unseen, angles = turned(upright, 100)
         left = angles + network(model[0](unseen))
         shown = torch.cat([unseen[:3], model(unseen)[:3]])
-    return Trained(model, _rms(angles), _rms(left), tuple(losses), side_by_side(shown))
+    return Trained(model, _rms(angles), _rms(left), tuple(losses), side_by_side(*shown, times=4))
 
 
 class Degrees(nn.Module):
@@ -105,14 +106,6 @@ def turned(upright: Tensor, count: int) -> tuple[Tensor, Tensor]:
     shifts = torch.cat([torch.zeros(count, 4), torch.rand(count, 2) - 0.5], 1)
     pictures = Affine(GRID)(upright.expand(count, -1, -1, -1), shifts)
     return Rotate(GRID)(pictures, angles), angles
-
-
-def side_by_side(pictures: Tensor) -> medreg.MedImage:
-    """Pictures (N, 1, y, x) in a row, 4 white pixels apart, each pixel four times as large."""
-    gap = torch.ones(1, SIZE, 1)
-    row = torch.cat([part for picture in pictures for part in (picture.clamp(0, 1), gap)][:-1], 2)
-    large = row.repeat_interleave(4, 1).repeat_interleave(4, 2)
-    return medreg.MedImage.on(medreg.Grid.regular(large.shape[:0:-1], (1.0, 1.0)), (large * 255).round().byte())
 
 
 def _rms(angles: Tensor) -> float:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from showing import side_by_side
 from torch import Tensor
 
 import medreg
@@ -113,15 +114,6 @@ def offsets(grid: medreg.Grid) -> tuple[Tensor, Tensor]:
 def squares(difference: Tensor) -> float:
     """The sum of squares."""
     return difference.detach().square().sum().item()
-
-
-def side_by_side(*pictures: Tensor) -> medreg.MedImage:
-    """Pictures (3, y, x) of 0 to 1 in a row with white between them, uint8."""
-    gap = torch.ones_like(pictures[0][..., :4])
-    row = torch.cat([part for picture in pictures for part in (gap, picture)][1:], 2)
-    return medreg.MedImage.on(
-        medreg.Grid.regular(row.shape[:0:-1], (1.0, 1.0)), (255 * row.clamp(0, 1)).round().to(torch.uint8)
-    )
 
 
 def main() -> None:

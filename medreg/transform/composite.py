@@ -49,7 +49,7 @@ class Composite(nn.Module):
         if not maps:
             raise TransformError("a composite needs one map or more, got none")
         for number, part in enumerate(maps):
-            if not (isinstance(part, np.ndarray | Tensor | HasMatrix | PointMap) or callable(part)):
+            if not is_map(part):
                 raise TransformError(
                     f"part {number} of a composite is a {type(part).__name__}; wanted a matrix, a transform, a torch "
                     "module or a function of points (N, D)"
@@ -72,13 +72,21 @@ class Composite(nn.Module):
         return self(points)  # type: ignore[no-any-return]
 
     def joined_matrix(self) -> Tensor | None:
-        """(D+1, D+1), where every part has a matrix; it carries the gradients of those that are tensors."""
-        matrices = [matrix_of_map(part) for part in self.maps]
-        total = matrices[0]
-        for matrix in matrices[1:]:
-            if total is None or matrix is None:
+        """(D+1, D+1), where every part has a matrix; it carries the gradients of those that are tensors.
+
+        Raises:
+            TransformError: matrices of different dimensions.
+        """
+        total: Tensor | None = None
+        for matrix in map(matrix_of_map, self.maps):
+            if matrix is None:
                 return None
-            total = total @ matrix.to(total)
+            if total is not None and matrix.shape != total.shape:
+                raise TransformError(
+                    f"matrices one after the other are of one shape, got {tuple(total.shape)} after "
+                    f"{tuple(matrix.shape)}"
+                )
+            total = matrix if total is None else total @ matrix.to(total)
         return total
 
     def inverse(self) -> Composite:
@@ -92,6 +100,12 @@ class Composite(nn.Module):
             return back
         lacking = next(part for part in self.maps if inverse_of(part) is None)
         raise TransformError(f"the {type(lacking).__name__} in this composite has no inverse in closed form")
+
+
+def is_map(value: object) -> bool:
+    """Whether a value can be a coordinate map: not a class, which would be called with points in place of settings."""
+    fits = isinstance(value, np.ndarray | Tensor | HasMatrix | PointMap) or callable(value)
+    return fits and not isinstance(value, type)
 
 
 def mapped(through: Map, points: Tensor) -> Tensor:

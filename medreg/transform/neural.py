@@ -35,7 +35,7 @@ class Neural(nn.Module):
         scale: millimetres.
 
     Raises:
-        TransformError: a width, depth or number of features below 1, or waves that are not above 0.
+        TransformError: no grid, a width, depth or number of features below 1, or waves that are not above 0.
 
     Example:
         >>> warp = Neural(Grid.regular((64, 64), (1.0, 1.0)))
@@ -47,6 +47,10 @@ class Neural(nn.Module):
         self, grid: Grid, *, width: int = 64, depth: int = 2, features: int = 32, waves: float = 0.5, seed: int = 0
     ) -> None:
         super().__init__()
+        if not isinstance(grid, Grid):
+            raise TransformError(
+                f"a neural map takes the Grid of the fixed image, got {type(grid).__name__}; an image's is image.grid"
+            )
         if min(width, depth, features) < 1 or not 0 < waves < math.inf:
             raise TransformError(
                 "a neural map takes a width, a depth and features of 1 or more and waves above 0, got "

@@ -21,8 +21,8 @@ from medreg.ops.label_likeness import warn_of_mixing
 from medreg.ops.placing import LINEAR, ZERO, onto_grid
 from medreg.ops.room import check_room
 from medreg.sample import Label, Nearest
-from medreg.sample.resampling import HasMatrix, PointMap, Through
-from medreg.transform.composite import Map, mapped, matrix_of_map
+from medreg.sample.resampling import Through
+from medreg.transform.composite import Map, is_map, mapped, matrix_of_map
 from medreg.vision.warping_frames import Frame, frame_of
 
 
@@ -51,7 +51,8 @@ def warp(
         the map, a learnt kernel's coefficients, and a fill.
 
     Raises:
-        TransformError: a map of another dimension, one that does not return points, or no frame that covers.
+        TransformError: a map of another dimension, one that does not return points, a matrix that is not finite, or no
+            frame that covers.
         UsageError: what is no map, frame, kernel or policy.
 
     Example:
@@ -118,9 +119,14 @@ def _way(through: Map, dimension: int) -> Through:
     """The map as resampling takes it.
 
     Raises:
-        TransformError: a matrix of another dimension.
+        TransformError: a matrix of another dimension, or one that is not finite.
         UsageError: no map.
     """
+    if not is_map(through):
+        raise UsageError(
+            "through: takes a matrix, a transform, a torch module or a function of points (N, D), got "
+            f"{described(through)}"
+        )
     matrix = matrix_of_map(through)
     if matrix is not None:
         if matrix.shape != (dimension + 1,) * 2 or not matrix.is_floating_point():
@@ -128,10 +134,7 @@ def _way(through: Map, dimension: int) -> Through:
                 f"through: a {dimension}D image is warped by a floating-point {dimension + 1}x{dimension + 1} matrix, "
                 f"got {matrix.dtype} {tuple(matrix.shape)}"
             )
+        if not bool(matrix.detach().isfinite().all()):
+            raise TransformError(f"through: takes a matrix of finite numbers, got {matrix.tolist()}")
         return matrix
-    if not (callable(through) or isinstance(through, PointMap | HasMatrix)):
-        raise UsageError(
-            "through: takes a matrix, a transform, a torch module or a function of points (N, D), got "
-            f"{described(through)}"
-        )
     return _Points(through)

@@ -73,11 +73,9 @@ def frame_of(frame: Frame, grid: Grid, through: Map) -> Grid:
 def _covering(grid: Grid, through: Map) -> Grid:
     d = grid.dimension
     with torch.no_grad():
-        matrix = matrix_of_map(through)
-        if matrix is None:
-            reached = _sources(through, torch.from_numpy(grid.to_world(_border(grid))), grid).cpu().numpy()
-        else:
-            reached = _by_matrix(matrix.detach().cpu().double().numpy(), grid)
+        straight = matrix_of_map(through) is not None  # between the corners lines stay straight
+        border = list(product(*((-0.5, n - 0.5) for n in grid.size))) if straight else _border(grid)
+        reached = _sources(through, torch.from_numpy(grid.to_world(border)), grid).cpu().numpy()
     index = grid.to_index(reached)
     low = np.floor(index.min(0) + 0.5 + FULL).astype(int)
     high = np.maximum(np.ceil(index.max(0) - 0.5 - FULL).astype(int), low)
@@ -90,22 +88,21 @@ def _covering(grid: Grid, through: Map) -> Grid:
     return Grid.from_affine(size.tolist(), grid.affine @ homogeneous(np.eye(d), low.astype(np.float64)))
 
 
-def _by_matrix(matrix: FloatArray, grid: Grid) -> FloatArray:
-    """Where the outer corners of the image come to lie; between them a projective map keeps lines straight."""
-    d = grid.dimension
+def _by_matrix(matrix: FloatArray, points: FloatArray) -> FloatArray:
+    """The points that a homogeneous matrix takes to these (N, D), all on one side of its horizon."""
+    d = points.shape[1]
     if matrix.shape != (d + 1, d + 1) or not np.isfinite(matrix).all() or np.linalg.matrix_rank(matrix) <= d:
         raise TransformError(
-            f"frame: Covering() in {d}D follows {d + 1}x{d + 1} matrices with an inverse, got {matrix}"
+            f"frame: Covering() in {d}D follows {d + 1}x{d + 1} matrices with an inverse, got {matrix.tolist()}"
         )
     back = np.linalg.inv(matrix)
-    corners = grid.to_world(list(product(*((-0.5, n - 0.5) for n in grid.size))))
-    w = corners @ back[d, :d] + back[d, d]
+    w = points @ back[d, :d] + back[d, d]
     if w.min() * w.max() <= 0:
         raise TransformError(
             "frame: part of the image is mapped to the horizon, which no grid holds; give the part that is wanted as a "
             "Grid, or Keep()"
         )
-    return np.asarray((corners @ back[:d, :d].T + back[:d, d]) / w[:, None], dtype=np.float64)
+    return np.asarray((points @ back[:d, :d].T + back[:d, d]) / w[:, None], dtype=np.float64)
 
 
 def _border(grid: Grid) -> FloatArray:
@@ -120,6 +117,9 @@ def _border(grid: Grid) -> FloatArray:
 
 def _sources(through: Map, points: Tensor, grid: Grid) -> Tensor:
     """The points that a map takes to these (N, D): by its inverse where it has one, else by search."""
+    matrix = matrix_of_map(through)
+    if matrix is not None:
+        return torch.from_numpy(_by_matrix(matrix.detach().cpu().double().numpy(), points.cpu().numpy()))
     if isinstance(through, Composite):
         for part in through.maps:
             points = _sources(part, points, grid)
@@ -141,11 +141,12 @@ def _sought(function: Callable[[Tensor], Tensor], goals: Tensor, spacing: float)
     left = function(points) - goals
     for _ in range(STEPS):
         miss = left.norm(dim=1)
-        if not bool((miss > MISSED * spacing).any()):
+        if bool((miss <= MISSED * spacing).all()):
             return points
         shifts = torch.eye(d, dtype=goals.dtype) * (0.05 * spacing)
         slopes = torch.stack([function(points + s) - function(points - s) for s in shifts], 2) / (0.1 * spacing)
-        step = torch.linalg.lstsq(slopes, left[..., None]).solution[..., 0].nan_to_num(0.0, 0.0, 0.0)
+        known, wanted = (t.nan_to_num(0.0, 0.0, 0.0) for t in (slopes, left))  # LAPACK takes numbers only
+        step = torch.linalg.lstsq(known, wanted[..., None]).solution[..., 0].nan_to_num(0.0, 0.0, 0.0)
         share = torch.ones_like(miss)
         for _ in range(8):
             trial = function(points - share[:, None] * step) - goals

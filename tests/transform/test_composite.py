@@ -115,6 +115,10 @@ def test_a_module_of_another_precision_gets_points_in_its_own() -> None:
 def test_what_is_no_map_is_told() -> None:
     with pytest.raises(TransformError, match="one map or more"):
         Composite()
+    with pytest.raises(TransformError, match=r"of one shape, got \(4, 4\) after \(3, 3\)"):
+        Composite(np.eye(4), np.eye(3)).joined_matrix()
+    with pytest.raises(TransformError, match="part 0 of a composite is a type"):
+        Composite(Neural)  # type: ignore[arg-type]
     with pytest.raises(TransformError, match="part 1 of a composite is a str"):
         Composite(LINEAR, "rotate")  # type: ignore[arg-type]
     with pytest.raises(TransformError, match=r"points in 2D go through a 3x3 matrix, got shape \(4, 4\)"):

@@ -96,5 +96,7 @@ def test_settings_and_points_that_do_not_fit_are_told() -> None:
     for settings in ({"width": 0}, {"depth": 0}, {"features": 0}, {"waves": 0.0}, {"waves": float("inf")}):
         with pytest.raises(TransformError, match=r"width, a depth and features of 1 or more"):
             Neural(FLAT, **settings)  # type: ignore[arg-type]
+    with pytest.raises(TransformError, match="takes the Grid of the fixed image, got tuple"):
+        Neural((64, 48))  # type: ignore[arg-type]
     with pytest.raises(TransformError, match=r"made for a 2D grid and takes points \(N, 2\), got \(50, 3\)"):
         Neural(FLAT)(points_in(TURNED))

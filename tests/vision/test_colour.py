@@ -248,6 +248,7 @@ def test_bytes_are_scaled_and_the_picture_keeps_its_place() -> None:
     back = convert(lab, Colour.RGB)  # what it is stands in its metadata
     assert torch.equal(as_bytes(back).data, levels)
     assert as_bytes(back).metadata["stored_dtype"] == "uint8"
+    assert as_bytes(torch.tensor([torch.nan, torch.inf, -torch.inf])).tolist() == [0, 255, 0]
     deep = medreg.MedImage.on(grid, levels.int() * 257, metadata={"stored_dtype": "uint16"})
     assert torch.allclose(convert(deep, Colour.LAB).data, lab.data, atol=1e-4)
     with pytest.raises(UsageError, match="metadata say that it is lab"):

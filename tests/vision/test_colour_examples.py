@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
-import pytest
+import separate_stains
 import torch
+import train_colour
 from torch import nn
 
 import medreg
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
-
-
-def script(name: str) -> ModuleType:
-    """A script of docs/examples, imported."""
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look up their own module
-    spec.loader.exec_module(module)
-    return module
-
-
-def run(name: str, path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
-    """What a script tells when it is called with `--out path`."""
-    module = script(name)
-    monkeypatch.setattr(sys, "argv", [name, "--out", str(path)])
-    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)  # other tests keep theirs
-    module.main()
-    return capsys.readouterr().out
+Told = Callable[..., str]
 
 
 def test_a_warp_a_change_of_colours_and_a_network_train_together() -> None:
-    trained = script("train_colour").train(seed=1)
+    trained = train_colour.train(seed=1)
     first, last = trained.losses[0], sum(trained.losses[-20:]) / 20
     assert last < 0.5 * first
     assert trained.before > 10  # px
@@ -52,11 +31,8 @@ def test_a_warp_a_change_of_colours_and_a_network_train_together() -> None:
     assert isinstance(trained.model, nn.Sequential)
 
 
-def test_the_picture_shows_nuclei_where_they_should_lie(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    told = run("train_colour", tmp_path / "picture.png", monkeypatch, capsys)
-    assert "corners off by 12.3 px, then by 0.0" in told
+def test_the_picture_shows_nuclei_where_they_should_lie(tmp_path: Path, told: Told) -> None:
+    assert "corners off by 12.3 px, then by 0.0" in told(train_colour, "--out", tmp_path / "picture.png")
     row = medreg.read_image(tmp_path / "picture.png").data.float()
     assert row.shape == (3, 192, 3 * 192 + 8)  # two gaps of 4
     slide, found, truth = (row[..., k * 196 :][..., :192] for k in range(3))
@@ -68,15 +44,11 @@ def test_the_picture_shows_nuclei_where_they_should_lie(
     assert agree > askew + 0.1
 
 
-def test_stains_are_found_in_a_slide_and_taken_apart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    told = run("separate_stains", tmp_path / "picture.png", monkeypatch, capsys)
-    assert "haematoxylin: red 0.56" in told
-    example = sys.modules["separate_stains"]
-    slide, truth = example.drawn()
-    separated = example.separate(slide, example.HE)
-    cosines = (separated.found.matrix * example.TRUTH.matrix).sum(1)
+def test_stains_are_found_in_a_slide_and_taken_apart(tmp_path: Path, told: Told) -> None:
+    assert "haematoxylin: red 0.56" in told(separate_stains, "--out", tmp_path / "picture.png")
+    slide, truth = separate_stains.drawn()
+    separated = separate_stains.separate(slide, separate_stains.HE)
+    cosines = (separated.found.matrix * separate_stains.TRUTH.matrix).sum(1)
     assert max(math.degrees(math.acos(cosine)) for cosine in cosines) < 1
     assert separated.left[1] < 0.1 * separated.left[0]
     off = [float((amounts[:2] - truth).abs().mean()) for amounts in (separated.book, separated.amounts)]
@@ -84,18 +56,18 @@ def test_stains_are_found_in_a_slide_and_taken_apart(
     assert off[1] < 0.2 * off[0]
     picture = medreg.read_image(tmp_path / "picture.png").data
     assert torch.equal(picture, separated.picture.data)
-    shown, nuclei, cells = picture[:, example.SIZE :].split(example.SIZE, 2)
+    side, step = separate_stains.SIZE, separate_stains.SIZE + 4  # of white between pictures
+    assert picture.shape == (3, step + side, 2 * step + side)
+    for gap in (picture[:, side:step], picture[..., side:step], picture[..., step + side : 2 * step]):
+        assert torch.equal(gap, torch.full_like(gap, 255))
+    shown, nuclei, cells = (picture[:, step:, k * step :][..., :side] for k in range(3))
     assert torch.equal(shown, slide.data)
+    assert torch.equal(picture[:, :side, :side], slide.data)
     red = 255 - nuclei[0].float()
     assert np.corrcoef(red.flatten(), truth[0].flatten())[0, 1] > 0.95
     assert np.corrcoef(255 - cells[1].float().flatten(), truth[1].flatten())[0, 1] > 0.95
 
 
-def test_stains_of_any_slide_are_taken_apart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    example = script("separate_stains")
-    medreg.write_image(example.drawn(3)[0], tmp_path / "slide.png")
-    monkeypatch.setattr(sys, "argv", ["separate_stains", "--slide", str(tmp_path / "slide.png"), "--dyes", "hdab"])
-    example.main()
-    assert "DAB: red 0.1" in capsys.readouterr().out
+def test_stains_of_any_slide_are_taken_apart(tmp_path: Path, told: Told) -> None:
+    medreg.write_image(separate_stains.drawn(3)[0], tmp_path / "slide.png")
+    assert "DAB: red 0.1" in told(separate_stains, "--slide", tmp_path / "slide.png", "--dyes", "hdab")

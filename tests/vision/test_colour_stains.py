@@ -202,6 +202,13 @@ def test_errors_say_what_to_do() -> None:
         unmix(picture(), HE, 0.0)
     with pytest.raises(UsageError, match="takes Stains, or a tensor"):
         unmix(picture(), torch.ones(4, 3))
+    for alike in (torch.ones(2, 3), torch.zeros(2, 3), torch.tensor([[1.0, 0, 0], [0, 1, 0], [1, 1, 0]])):
+        with pytest.raises(UsageError, match="too much alike to tell them apart"):
+            unmix(picture(), alike)
+        with pytest.raises(UsageError, match="too much alike to tell them apart"):
+            mix(picture(), alike)
+    with pytest.raises(ImageError, match="^image: 0 pixels are stained"):
+        estimate_stains(torch.full((3, 20, 20), torch.nan))
     with pytest.raises(UsageError, match=r"NonNegative\(\), with the brackets"):
         unmix(picture(), HE, amounts=NonNegative)
     image = medreg.MedImage.on(medreg.Grid.regular((200, 1), (1.0, 1.0)), picture())

@@ -2,49 +2,29 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+import draw_by_points
+import project_volume
 import pytest
+import reconstruct_points
+import recover_pose
 import torch
+from torch import Tensor
 
-import medreg
+Told = Callable[..., str]
+Thirds = Callable[[Path], list[Tensor]]
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
-
-
-def script(name: str) -> ModuleType:
-    """A script of docs/examples, imported."""
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look up their own module
-    spec.loader.exec_module(module)
-    return module
-
-
-def run(name: str, path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
-    """What a script tells when it is called with `--out path`."""
-    module = script(name)
-    monkeypatch.setattr(sys, "argv", [name, "--out", str(path)])
-    module.main()
-    return capsys.readouterr().out
-
-
-def thirds(path: Path) -> list[torch.Tensor]:
-    """The three pictures side by side, with 4 pixels of white between them."""
-    row = medreg.read_image(path).data[0].float()
-    width = (row.shape[1] - 8) // 3
-    assert torch.equal(row[:, width : width + 4], torch.full((len(row), 4), 255.0))
-    return [row[:, k * (width + 4) :][:, :width] for k in range(3)]
+RECOVER, RECONSTRUCT = cache(recover_pose.recover), cache(reconstruct_points.reconstruct)
+"""Each run that a script makes, too, is made once."""
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_pose_of_a_particle_is_recovered_to_a_hundredth_of_a_degree(seed: int) -> None:
-    found = script("recover_pose").recover(seed=seed)
+    found = RECOVER(10.0, seed=seed)
     assert found.start_degrees == pytest.approx(10, abs=1e-6)
     assert found.degrees < 0.01
     assert found.shift < 1e-4  # half widths; 0.003 px
@@ -53,27 +33,28 @@ def test_the_pose_of_a_particle_is_recovered_to_a_hundredth_of_a_degree(seed: in
 
 @pytest.mark.parametrize(("seed", "noise"), [(0, 0.0), (1, 0.1)])
 def test_points_are_reconstructed_from_32_projections_to_half_a_voxel(seed: int, noise: float) -> None:
-    found = script("reconstruct_points").reconstruct(seed, noise=noise)
+    found = RECONSTRUCT(seed, noise=noise)
     assert found.guess_voxels > 0.5  # there was something to do
     assert found.voxels < 0.5
 
 
-@pytest.mark.parametrize("name", ["recover_pose", "reconstruct_points"])
+@pytest.mark.parametrize("script", [recover_pose, reconstruct_points], ids=lambda s: s.__name__)
 def test_a_script_tells_its_result_and_its_picture_shows_before_after_and_truth(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    script: ModuleType, tmp_path: Path, told: Told, thirds: Thirds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "squared differences" in run(name, tmp_path / "picture.png", monkeypatch, capsys)
+    monkeypatch.setattr(recover_pose, "recover", RECOVER)
+    monkeypatch.setattr(reconstruct_points, "reconstruct", RECONSTRUCT)
+    assert "squared differences" in told(script, "--out", tmp_path / "picture.png")
     before, after, truth = thirds(tmp_path / "picture.png")
     assert float(truth.std()) > 10  # grey values
+    assert float(truth.max()) == 255  # the brightest is white
     assert float((after - truth).abs().max()) <= 1
     assert float((before - truth).abs().max()) > 50
 
 
-def test_a_volume_is_found_by_one_projection_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    told = run("project_volume", tmp_path / "picture.png", monkeypatch, capsys)
-    numbers = [float(word) for word in told.replace("%", "").split() if word.replace(".", "").isdigit()]
+def test_a_volume_is_found_by_one_projection_of_it(tmp_path: Path, told: Told, thirds: Thirds) -> None:
+    printed = told(project_volume, "--out", tmp_path / "picture.png")
+    numbers = [float(word) for word in printed.replace("%", "").split() if word.replace(".", "").isdigit()]
     degrees_before, degrees, mm_before, mm, points_percent = numbers
     assert degrees_before > 5
     assert degrees < 0.5
@@ -82,3 +63,23 @@ def test_a_volume_is_found_by_one_projection_of_it(
     assert points_percent < 5
     before, after, _ = thirds(tmp_path / "picture.png")
     assert float((after - 127.5).abs().max()) < 0.3 * float((before - 127.5).abs().max())
+
+
+def test_points_draw_a_picture_and_the_picture_shows_it(
+    tmp_path: Path, told: Told, thirds: Thirds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn, mark = draw_by_points.draw(), draw_by_points.mark()
+    monkeypatch.setattr(draw_by_points, "draw", lambda seed: drawn)  # once is enough
+    printed = told(draw_by_points, "--out", tmp_path / "picture.png")
+    assert float(printed.split(" % left")[0].split()[-1]) < 1
+    assert drawn.losses[-1] < 0.01 * drawn.losses[0]
+    inside = drawn.points[(drawn.points.abs() < 1).all(1)]
+    assert len(inside) * drawn.weight == pytest.approx(float(mark.sum()), rel=0.02)  # the mass is that of the picture
+    size = torch.tensor(draw_by_points.SIZE)
+    x, y = ((inside + 1) * size / 2 - 0.5).round().long().clamp(min=0).minimum(size - 1).unbind(1)
+    assert float(mark[y, x].mean()) > 0.8  # and lies where it is bright
+    before, after, goal = thirds(tmp_path / "picture.png")
+    assert before.shape == draw_by_points.SIZE[::-1]
+    assert float((before - goal).abs().mean()) > 50  # grey values
+    assert float((after - goal).abs().mean()) < 5
+    assert 0.1 < float((goal > 127).float().mean()) < 0.5  # there is something to draw, on something empty

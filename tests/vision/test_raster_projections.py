@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,6 +152,18 @@ def test_the_angle_between_rotations_is_that_of_the_turn_that_parts_them(degrees
     assert float(degrees_between(moved, ROTATION)) == pytest.approx(degrees, rel=1e-6, abs=1e-12)
 
 
+def test_the_angle_between_rotations_has_the_slopes_of_differences() -> None:
+    turns = torch.tensor([[0.3, -0.2, 0.1], [1.0, 1.5, -0.5]], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda v: degrees_between(from_axis_angle(v), ROTATION), [turns])
+
+
+def test_the_angle_between_equal_rotations_has_a_gradient_of_0() -> None:
+    turn = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    degrees_between(from_axis_angle(turn), torch.eye(3, dtype=torch.float64)).backward()
+    assert turn.grad is not None
+    assert turn.grad.tolist() == [0, 0, 0]
+
+
 def test_what_does_not_fit_is_told() -> None:
     image = ball(np.eye(3))
     three = torch.zeros(3, dtype=torch.float64)
@@ -168,3 +181,36 @@ def test_what_does_not_fit_is_told() -> None:
         from_quaternion(torch.zeros(3))
     with pytest.raises(TransformError, match="turns nothing"):
         from_quaternion(torch.zeros(4))
+    with pytest.raises(TransformError, match=r"floating-point tensor \(..., 3\), got list"):
+        from_axis_angle([0.0, 0.0, 1.0])
+    with pytest.raises(TransformError, match="a matrix of 3 x 3"):
+        degrees_between(ROTATION, torch.eye(2))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"image": torch.zeros(1, 4, 4, 4)}, "image: takes MedImage"),
+        ({"size": (-4, 4)}, r"1 pixel or more .* got 3D and a size of \(-4, 4\)"),
+        ({"size": 4}, "size: takes a list of whole numbers, got int 4"),
+        ({"rotation": np.eye(3)}, "rotation: takes a floating-point tensor, got an array"),
+        ({"rotation": torch.eye(3) * torch.nan}, "rotation: takes finite numbers"),
+        ({"rotation": torch.zeros(3, 3)}, "rotation: flattens the volume"),
+        ({"rotation": torch.eye(3).expand(3, 3, 3), "translation": torch.zeros(2, 3)}, "the batches differ: 3 of rot"),
+        ({"step_mm": 0.0}, "step_mm: takes millimetres above 0"),
+        ({"width_mm": -1.0}, "width_mm: takes millimetres above 0"),
+        ({"camera": Perspective(centre=(0.0,))}, "the camera's centre has 1 coordinates, a pixel 2"),
+        ({"camera": "parallel"}, r"camera: takes Orthographic\(...\) or Perspective"),
+    ],
+)
+def test_projections_of_what_does_not_fit_are_refused(settings: dict[str, Any], told: str) -> None:
+    fitting = {"image": ball(np.eye(3)), "size": SIZE, "rotation": torch.eye(3), "translation": torch.zeros(3)}
+    with pytest.raises(UsageError, match=told):
+        ray_sums(**{**fitting, **settings})
+
+
+def test_a_cloud_needs_an_image_and_a_width() -> None:
+    with pytest.raises(UsageError, match="image: takes MedImage"):
+        cloud(torch.zeros(1, 4, 4))
+    with pytest.raises(UsageError, match="width_mm: takes millimetres above 0"):
+        cloud(ball(np.eye(3)), width_mm=0.0)

@@ -97,8 +97,8 @@ def test_the_pullback_has_the_sign_of_the_gradient_and_the_readmes_d_out_has_the
     torch.testing.assert_close((2 * (target - out))[:, 0], torch.tensor(printed_row, dtype=torch.float64), **TOLERANCE)
     right = raster_pullback(2 * (out - target), points, EYE, NONE)
     negated = raster_pullback(2 * (target - out), points, EYE, NONE)
-    wanted = torch.tensor(BY_POINTS, dtype=torch.float64)
-    assert right.points is not None
-    assert negated.points is not None
-    torch.testing.assert_close(right.points, wanted, **TOLERANCE)
-    torch.testing.assert_close(negated.points, -wanted, **TOLERANCE)
+    numbers = {"points": BY_POINTS, "rotation": BY_ROTATION, "translation": BY_TRANSLATION}
+    for name, values in numbers.items():
+        wanted = torch.tensor(values, dtype=torch.float64)
+        torch.testing.assert_close(getattr(right, name), wanted, **TOLERANCE)
+        torch.testing.assert_close(getattr(negated, name), -wanted, **TOLERANCE)

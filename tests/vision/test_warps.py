@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import medreg
 from medreg.batch import MedImageBatch
-from medreg.errors import TransformError, UsageError
+from medreg.errors import ImageError, TransformError, UsageError
 from medreg.geometry.grid import Grid
 from medreg.image import MedImage
 from medreg.ops import Background, Keep, each
@@ -39,7 +39,7 @@ from medreg.transform.linear import LinearTransform, matrix_of
 from medreg.transform.local_homographies import LocalHomographies, controls_over
 from medreg.transform.neural import Neural
 from medreg.vision.warping import parameter_jacobian, warp
-from medreg.vision.warping_frames import Covering, frame_of
+from medreg.vision.warping_frames import Covering, Frame
 
 OBLIQUE = Rotation.from_euler("xyz", [20, -15, 30], degrees=True).as_matrix()
 GRIDS = {
@@ -117,10 +117,21 @@ def test_the_gradient_to_the_image_is_the_adjoint_of_the_warp(
     name: str, kernel: Interpolation, outside: Outside
 ) -> None:
     grid = GRIDS[name]
-    for through in (wave, motion(grid), Composite(wave, motion(grid))):
+    d = grid.dimension
+    tilted = motion(grid).matrix.copy()
+    tilted[d, :d] = 0.01 / np.array(grid.extent)
+    tilted[d, d] = 1 - tilted[d, :d] @ grid.centre
+    other = Grid.regular((7, 6, 5)[:d], (2.0,) * d, tuple(c - 5 for c in grid.centre))
+    maps: list[tuple[Map, Frame]] = [
+        *((through, Keep()) for through in (wave, motion(grid), tilted, Composite(wave, motion(grid)))),
+        (motion(grid), Covering()),
+        (wave, other),
+        (tilted, other),
+    ]
+    for through, frame in maps:
         image = picture(grid)
         x = image.data.clone().requires_grad_()
-        wx = warp(image.with_data(x), through, interpolation=kernel, outside=outside).data
+        wx = warp(image.with_data(x), through, frame, kernel, outside).data
         y = torch.from_numpy(np.random.default_rng(2).normal(size=tuple(wx.shape)))
         wy = torch.autograd.grad(wx, x, y)[0]
         left, right = float((wx * y).sum().detach()), float((x * wy).sum().detach())
@@ -160,37 +171,6 @@ def test_a_module_in_float32_warps_to_its_own_precision() -> None:
     assert found.dtype == torch.float64
 
 
-def test_two_maps_resample_once_where_nested_warps_blur_twice() -> None:
-    grid = Grid.regular((64, 64), (1.0, 1.0))
-    y, x = torch.meshgrid(*[torch.arange(64.0, dtype=torch.float64)] * 2, indexing="ij")
-
-    def scene(points: Tensor) -> Tensor:
-        return torch.sin(points[:, 0] / 1.5) * torch.cos(points[:, 1] / 2)
-
-    image = MedImage.on(grid, scene(torch.stack([x, y], -1).view(-1, 2)).view(1, 64, 64))
-    second, first = motion(grid), LinearTransform.of(np.array([[1.0, 0, 0.5], [0, 1.0, 0.5], [0, 0, 1]]))
-    composed = warp(image, Composite(second, first)).data
-    # the result at x is the image at second(first(x)): the image seen through `second`, and that through `first`
-    nested = warp(warp(image, second), first).data
-    truth = scene(second.map_points(first.map_points(torch.stack([x, y], -1).view(-1, 2)))).view(1, 64, 64)
-    inner = (..., slice(16, 48), slice(16, 48))
-    assert (composed - truth)[inner].abs().mean() < 0.6 * (nested - truth)[inner].abs().mean()
-    smooth = {"interpolation": CubicBSpline()}
-    once = warp(image, Composite(second, first), **smooth).data  # type: ignore[arg-type]
-    twice = warp(warp(image, second, **smooth), first, **smooth).data  # type: ignore[arg-type]
-    assert (once - twice)[inner].abs().max() < 0.01  # of -1 to 1
-
-
-def test_nesting_is_exact_where_voxels_meet_voxels() -> None:
-    grid = Grid.regular((8, 8), (1.0, 1.0), (0.0, 0.0))
-    quarter = LinearTransform.of(np.array([[0.0, -1, 7], [1, 0, 0], [0, 0, 1]]))
-    shift = LinearTransform.of(np.array([[1.0, 0, 2], [0, 1, -1], [0, 0, 1]]))
-    image = picture(grid)
-    composed = warp(image, Composite(quarter, shift)).data
-    assert torch.equal(composed, warp(warp(image, quarter), shift).data)
-    assert not torch.equal(composed, warp(warp(image, shift), quarter).data)
-
-
 def test_a_background_and_labels_are_served() -> None:
     grid = GRIDS["plane"]
     image = MedImage.on(grid, torch.full((1, *grid.shape), -1000, dtype=torch.int16))
@@ -223,31 +203,6 @@ def test_a_batch_is_the_loop_over_its_items_and_a_tensor_has_spacing_one() -> No
     assert torch.equal(warp(flat, wave), warp(MedImage.on(Grid.regular((6, 5), (1.0, 1.0)), flat), wave).data)
 
 
-def test_a_colour_warp_and_a_network_train_together() -> None:
-    torch.manual_seed(0)
-    pictures = torch.rand(4, 3, 8, 9)
-
-    class Seen(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.bend = Neural(Grid.regular((9, 8), (1.0, 1.0)), width=8, features=4)
-
-        def forward(self, images: Tensor) -> Tensor:
-            return torch.stack([warp(image, self.bend, outside=Reflect()) for image in images])
-
-    model = nn.Sequential(nn.Conv2d(3, 2, 1), Seen(), nn.Conv2d(2, 1, 3, padding=1))
-    optimiser = torch.optim.Adam(model.parameters(), 0.02)
-    losses = []
-    for _ in range(15):
-        optimiser.zero_grad()
-        loss = (model(pictures) - pictures.mean(1, keepdim=True).roll(1, 3)).square().mean()
-        loss.backward()
-        losses.append(float(loss.detach()))
-        optimiser.step()
-    assert losses[-1] < 0.8 * losses[0]
-    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in model.parameters())
-
-
 # gradients
 
 
@@ -264,6 +219,21 @@ def test_gradients_to_image_and_parameters_are_right(kernel: Interpolation, outs
     pose = torch.linspace(-0.3, 0.4, 8, dtype=torch.float64)
     inputs = (picture(grid).data, pose, torch.tensor(0.31, dtype=torch.float64))
     assert torch.autograd.gradcheck(seen, tuple(t.requires_grad_() for t in inputs))
+
+
+@pytest.mark.parametrize("outside", OUTSIDE, ids=repr)
+@pytest.mark.parametrize("kernel", KERNELS[1:], ids=repr)
+def test_gradients_in_space_are_right_too(kernel: Interpolation, outside: Outside) -> None:
+    grid = Grid((4, 3, 3), (0.8, 1.5, 4.0), (-100.0, 5.0, 3.0), tuple(map(tuple, OBLIQUE.tolist())))
+
+    def seen(data: Tensor, pose: Tensor, height: Tensor) -> Tensor:
+        turned = matrix_of(pose, Kind.HOMOGRAPHY, grid.centre, 3.0)
+        through = Composite(lambda points: points + height * torch.sin(points.roll(1, 1)), turned)
+        return warp(MedImage.on(grid, data), through, interpolation=kernel, outside=outside).data
+
+    pose = torch.linspace(-0.3, 0.4, 15, dtype=torch.float64)
+    inputs = (picture(grid, 2).data, pose, torch.tensor(0.31, dtype=torch.float64))
+    assert torch.autograd.gradcheck(seen, tuple(t.requires_grad_() for t in inputs), fast_mode=True)
 
 
 def test_gradients_to_a_matrix_a_fill_and_local_homographies_are_right() -> None:
@@ -339,98 +309,6 @@ def test_the_jacobian_of_a_nonlinear_map_and_of_nothing() -> None:
         parameter_jacobian(seen, [0.0])  # type: ignore[arg-type]
 
 
-# frames
-
-
-def test_a_frame_that_is_given_or_kept_is_where_the_result_lies() -> None:
-    image, other = picture(GRIDS["oblique"]), GRIDS["flipped"]
-    assert warp(image, wave).grid == image.grid
-    assert warp(image, wave, frame=Keep()).grid == image.grid
-    onto = warp(image, wave, frame=other)
-    assert onto.grid == other
-
-
-@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
-def test_covering_nothing_that_moved_is_the_images_own_grid(grid: Grid) -> None:
-    for through in (np.eye(grid.dimension + 1), lambda points: points, Composite(lambda points: points)):
-        covering = frame_of(Covering(), grid, through)
-        assert covering.size == grid.size
-        assert np.abs(covering.affine - grid.affine).max() < 1e-9
-
-
-@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
-@pytest.mark.parametrize("kind", ["linear", "homography", "function", "composite", "local"])
-def test_covering_holds_every_voxel_whole_and_is_no_larger_than_it_must(kind: str, grid: Grid) -> None:
-    d = grid.dimension
-    projective = motion(grid).matrix.copy()
-    projective[d, :d] = 0.02 / d
-    projective[d, d] = 1 - projective[d, :d] @ grid.centre
-    local = torch.full((*(2,) * d, 8 if d == 2 else 15), 0.1, dtype=torch.float64)
-    through: Map = {
-        "linear": motion(grid),
-        "homography": Homography(projective, grid.centre),
-        "function": wave,
-        "composite": Composite(wave, motion(grid)),
-        "local": LocalHomographies.from_parameters(local, controls_over(grid, (2,) * d), 5.0),
-    }[kind]
-    covering = frame_of(Covering(), grid, through)
-    offset = grid.to_index([covering.origin])[0]
-    assert np.abs(offset - offset.round()).max() < 1e-6  # whole voxels of the image's own lattice
-    assert np.abs(np.array(covering.direction) - np.array(grid.direction)).max() < 1e-12
-
-    # a frame three voxels larger all around shows the image in the covering part alone, and at each side of that
-    margin = 3
-    wide = Grid.from_affine([n + 2 * margin for n in covering.size], covering.affine)
-    start = wide.affine.copy()
-    start[:d, d] = covering.to_world([[-margin] * d])[0]
-    fine = 8  # points along each axis of a voxel
-    small = start.copy()
-    small[:d, :d] /= fine
-    small[:d, d] += start[:d, :d] @ np.full(d, (1 / fine - 1) / 2)
-    dense = Grid.from_affine([n * fine for n in wide.size], small) if d == 2 else Grid.from_affine(wide.size, start)
-    ones = MedImage.on(grid, torch.ones(1, *grid.shape, dtype=torch.float64))
-    shown = warp(ones, through, frame=dense, interpolation=Nearest()).data[0]
-    where = shown.nonzero().numpy()[:, ::-1]
-    scale = fine if d == 2 else 1
-    low, high = where.min(0) / scale, (where.max(0) + 1) / scale
-    assert (low >= margin - 1e-9).all()
-    assert (high <= np.array(covering.size) + margin + 1e-9).all()
-    slack = 1 if d == 2 else 2  # a corner may reach into a voxel between the points; in 3D centres alone are asked
-    assert (low <= margin + slack).all()
-    assert (high >= np.array(covering.size) + margin - slack).all()
-
-
-def test_covering_a_turn_holds_all_four_corners_with_its_offset_as_origin() -> None:
-    grid = Grid.regular((20, 10), (1.0, 1.0))
-    turn = LinearTransform.of(matrix_of(torch.tensor([0.0, 0.0, 5.0]).double(), Kind.RIGID, grid.centre, 10.0).numpy())
-    frame = frame_of(Covering(), grid, turn)
-    corners = frame.to_index(turn.inverse().map(grid.to_world([[-0.5, -0.5], [19.5, -0.5], [-0.5, 9.5], [19.5, 9.5]])))
-    assert (corners >= -0.5).all()
-    assert (corners <= np.array(frame.size) - 0.5).all()
-    assert frame.origin != grid.origin
-
-
-def test_what_left_the_frame_comes_back_from_a_covering_one() -> None:
-    grid = Grid.regular((8, 8), (1.0, 1.0))
-    image = picture(grid)
-    shift = LinearTransform.of(np.array([[0.0, 1, 30], [-1, 0, -17], [0, 0, 1]]))
-    back = warp(warp(image, shift, frame=Covering()), shift.inverse(), frame=grid)
-    assert torch.equal(back.data, image.data)
-
-
-def test_maps_that_no_frame_covers_are_told() -> None:
-    grid = Grid.regular((20, 20), (1.0, 1.0))
-    horizon = Homography(np.array([[1.0, 0, 0], [0, 1, 0], [0.1, 0, 1]]))
-    with pytest.raises(TransformError, match="mapped to the horizon"):
-        frame_of(Covering(), grid, horizon)
-    with pytest.raises(TransformError, match="a map that folds has none"):
-        frame_of(Covering(), grid, lambda points: points.abs())
-    with pytest.raises(TransformError, match="an inverse, got"):
-        frame_of(Covering(), grid, np.diag([1.0, 0.0, 1.0]))
-    with pytest.raises(TransformError, match=r"would make .* voxels of 20 x 20"):
-        frame_of(Covering(), grid, np.diag([1e-3, 1e-3, 1.0]))
-
-
 def test_what_does_not_fit_is_told() -> None:
     image = picture(GRIDS["plane"])
     with pytest.raises(TransformError, match="a 2D image is warped by a floating-point 3x3 matrix, got"):
@@ -441,3 +319,16 @@ def test_what_does_not_fit_is_told() -> None:
         warp(image, wave, frame=Covering)  # type: ignore[arg-type]
     with pytest.raises(TransformError, match="a coordinate map returns a floating-point tensor"):
         warp(image, lambda points: points[:, :1])
+    for broken in (np.full((3, 3), np.nan), torch.full((3, 3), torch.inf)):
+        with pytest.raises(TransformError, match="through: takes a matrix of finite numbers, got"):
+            warp(image, broken)
+    with pytest.raises(UsageError, match="through: takes a matrix, .* got type"):
+        warp(image, Neural)  # type: ignore[arg-type]
+    with pytest.raises(TransformError, match=r"of one shape, got \(4, 4\) after \(3, 3\)"):
+        warp(image, Composite(np.eye(4), np.eye(3)))
+    with pytest.raises(TransformError, match="made for a 3D grid"):
+        warp(image, Neural(GRIDS["oblique"]))
+    with pytest.raises(TransformError, match="has 2 axes, the grid to resample onto has 3"):
+        warp(image, wave, frame=GRIDS["oblique"])
+    with pytest.raises(ImageError, match=r"a tensor is \(C, y, x\)"):
+        warp(torch.zeros(4, 4), wave)

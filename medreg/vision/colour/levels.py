@@ -47,6 +47,8 @@ def shares(image: Given) -> Tensor:
 def as_bytes(image: Voxels) -> Voxels:
     """Shares of white as uint8, as pictures are stored: times 255, rounded, and clipped to 0 to 255. No gradients.
 
+    What is not a number becomes 0.
+
     Raises:
         ImageError: values that are no floating point numbers.
 
@@ -58,7 +60,7 @@ def as_bytes(image: Voxels) -> Voxels:
     data = image if isinstance(image, Tensor) else image.data
     if not data.is_floating_point():
         raise ImageError(f"image: takes shares of white, floating point, got {described(data)}")
-    return revalued(image, (data.detach() * 255).round().clamp(0, 255).to(torch.uint8))
+    return revalued(image, (data.detach() * 255).round().clamp(0, 255).nan_to_num(0.0).to(torch.uint8))
 
 
 def colour_of(image: Given, of: Colour | None) -> Colour:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from medreg.errors import ImageError, UsageError
+from medreg.image import MedImage
 from medreg.ops.arguments import Numbers, number, one_of, pair
 from medreg.ops.histograms import quantiles
 from medreg.ops.voxels import Given, rows_of
@@ -109,4 +110,4 @@ def _plane(densities: Tensor) -> Tensor:
 
 
 def _name(image: Given) -> str:
-    return str(getattr(image, "name", "image"))
+    return image.name if isinstance(image, MedImage) else "image"

@@ -22,6 +22,12 @@ _APART = 0.02
 """The volume, or the sine of the angle, that vectors of stains span at least."""
 
 
+def _check_apart(unit: FloatArray, vectors: str) -> None:
+    """Refuse vectors of length 1 (2 or 3, 3) that lie nearly along a line or in a plane; also what is not finite."""
+    if not (np.isfinite(unit).all() and float(np.linalg.svd(unit, compute_uv=False).prod()) >= _APART):
+        raise UsageError(f"stains: {vectors} are too much alike to tell them apart")
+
+
 @dataclass(frozen=True)
 class Stains:
     """Two or three dyes by the optical density that they give to red, green and blue.
@@ -49,8 +55,7 @@ class Stains:
             )
         rows = [as_many(v, 3, "vectors", "densities", error=UsageError).detach().numpy() for v in self.vectors]
         unit = np.stack([row / max(float(np.linalg.norm(row)), 1e-300) for row in rows])
-        if float(np.linalg.svd(unit, compute_uv=False).prod()) < _APART:
-            raise UsageError(f"stains: the vectors of {', '.join(self.names)} are too much alike to tell them apart")
+        _check_apart(unit, f"the vectors of {', '.join(self.names)}")
         object.__setattr__(self, "vectors", tuple(tuple(row.tolist()) for row in unit))
 
     @property
@@ -118,13 +123,14 @@ def rows_of_stains(stains: Stains | Tensor) -> Tensor:
     """(2 or 3, 3) float64: the vectors as rows of length 1; those of a tensor keep their gradients.
 
     Raises:
-        UsageError: a tensor of another shape.
+        UsageError: a tensor of another shape, or of vectors that are nearly alike.
     """
     if isinstance(stains, Stains):
         return torch.from_numpy(stains.matrix)
     if not isinstance(stains, Tensor) or stains.shape not in ((2, 3), (3, 3)) or not stains.is_floating_point():
         raise UsageError(f"stains: takes Stains, or a tensor (2, 3) or (3, 3) of vectors, got {described(stains)}")
     rows: Tensor = stains / stains.norm(dim=1, keepdim=True)
+    _check_apart(rows.detach().cpu().double().numpy(), f"the vectors {stains.tolist()}")
     return rows
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from medreg.errors import UsageError
+from medreg.ops.arguments import number
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Perspective:
 
     def __post_init__(self) -> None:
         for name, value in (("focal", self.focal), ("near", self.near)):
-            if not (math.isfinite(value) and value > 0):
+            if number(value, name, finite=False) <= 0 or not math.isfinite(value):
                 raise UsageError(f"a perspective camera has {name} > 0, got {value}")
         if not all(map(math.isfinite, self.centre)):
             raise UsageError(f"the centre of a perspective camera must be finite, got {self.centre}")

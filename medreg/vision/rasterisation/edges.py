@@ -16,10 +16,10 @@ class Edges(Enum):
     | `DROP` | loses what it would put outside | puts nothing | puts nothing |
     | `CLAMP` | keeps everything | keeps everything | keeps everything, in the nearest voxel |
 
-    So the sum over the grid is that of the weights under `CLAMP`, always, and under the others when all points keep
-    half a voxel from the edge. `CUT` is continuous, and so are its slopes except at the centres of voxels; `DROP` jumps
-    where a point crosses the edge, and that jump has no gradient; `CLAMP` is continuous, without pull on a point beyond
-    the outermost centres.
+    So the sum over the grid is that of the weights under `CLAMP`, always (of the points that a camera sees), and under
+    the others when all points keep half a voxel from the edge. `CUT` is continuous, and so are its slopes except at the
+    centres of voxels; `DROP` jumps where a point crosses the edge, and that jump has no gradient; `CLAMP` is
+    continuous, without pull on a point beyond the outermost centres.
     """
 
     CUT = "cut"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from medreg.errors import TransformError
+from medreg.ops.arguments import described
 
 
 def from_axis_angle(vector: Tensor) -> Tensor:
@@ -19,43 +20,63 @@ def from_axis_angle(vector: Tensor) -> Tensor:
     The gradient is finite and right at zero, too. To learn a pose, put it before the best one so far:
     `from_axis_angle(step) @ start` with `step` at zero has three even directions, whatever the start.
 
+    Raises:
+        TransformError: no floating-point tensor (..., 3).
+
     Example:
         >>> from_axis_angle(torch.tensor([0.0, 0.0, math.pi / 2])).round().int()[:2, :2].tolist()
         [[0, -1], [1, 0]]
     """
-    if vector.shape[-1] != 3:
-        raise TransformError(f"an axis has 3 coordinates, got a tensor of {tuple(vector.shape)}")
-    x, y, z = vector.unbind(-1)
-    zero = torch.zeros_like(x)
-    rows = [torch.stack(row, -1) for row in ((zero, -z, y), (z, zero, -x), (-y, x, zero))]
-    result: Tensor = torch.linalg.matrix_exp(torch.stack(rows, -2))
+    _check(vector, (3,), "an axis has 3 coordinates")
+    result: Tensor = torch.linalg.matrix_exp(_crossing(vector))
     return result
 
 
 def from_quaternion(quaternion: Tensor) -> Tensor:
     """(..., 3, 3): the turn of a quaternion (..., 4) in the order w, x, y, z, which is scaled to length 1.
 
+    Raises:
+        TransformError: no floating-point tensor (..., 4), or four zeros.
+
     Example:
         >>> from_quaternion(torch.tensor([1.0, 0.0, 0.0, 1.0])).round().int()[:2, :2].tolist()
         [[0, -1], [1, 0]]
     """
-    if quaternion.shape[-1] != 4:
-        raise TransformError(f"a quaternion has 4 numbers (w, x, y, z), got a tensor of {tuple(quaternion.shape)}")
+    _check(quaternion, (4,), "a quaternion has 4 numbers (w, x, y, z)")
     if not bool((quaternion.detach().abs().amax(-1) > 0).all()):
         raise TransformError("the quaternion 0, 0, 0, 0 turns nothing; no turn is 1, 0, 0, 0")
-    w, *along = (quaternion / quaternion.norm(dim=-1, keepdim=True)).unbind(-1)
-    axis = torch.stack(along, -1)
-    x, y, z = along
-    zero = torch.zeros_like(x)
-    rows = [torch.stack(row, -1) for row in ((zero, -z, y), (z, zero, -x), (-y, x, zero))]
-    cross = torch.stack(rows, -2)
+    unit = quaternion / quaternion.norm(dim=-1, keepdim=True)
+    w, axis = unit[..., :1, None], unit[..., 1:]
     outer = axis[..., :, None] * axis[..., None, :]
-    eye = torch.eye(3, dtype=w.dtype, device=w.device)
-    result: Tensor = (2 * w * w - 1)[..., None, None] * eye + 2 * outer + 2 * w[..., None, None] * cross
+    eye = torch.eye(3, dtype=unit.dtype, device=unit.device)
+    result: Tensor = (2 * w * w - 1) * eye + 2 * outer + 2 * w * _crossing(axis)
     return result
 
 
 def degrees_between(first: Tensor, second: Tensor) -> Tensor:
-    """(...): the angle from one rotation (..., 3, 3) to the other, 0 to 180 degrees; exact for small ones, too."""
-    apart = (first - second).square().sum((-2, -1)).sqrt() / (2 * math.sqrt(2))
+    """(...): the angle from one rotation (..., 3, 3) to the other, 0 to 180 degrees; exact for small ones, too.
+
+    Raises:
+        TransformError: no floating-point tensors (..., 3, 3).
+    """
+    for rotation in (first, second):
+        _check(rotation, (3, 3), "a rotation is a matrix of 3 x 3")
+    apart = torch.linalg.vector_norm(first - second, dim=(-2, -1)) / (2 * math.sqrt(2))
     return 2 * torch.rad2deg(torch.asin(apart.clamp(max=1)))
+
+
+def _crossing(vector: Tensor) -> Tensor:
+    """(..., 3, 3): the matrix of v x p, for vectors v (..., 3)."""
+    x, y, z = vector.unbind(-1)
+    zero = torch.zeros_like(x)
+    rows = [torch.stack(row, -1) for row in ((zero, -z, y), (z, zero, -x), (-y, x, zero))]
+    return torch.stack(rows, -2)
+
+
+def _check(value: Tensor, shape: tuple[int, ...], wanted: str) -> None:
+    """Refuse what is no floating-point tensor (..., *shape)."""
+    fits = isinstance(value, Tensor) and value.is_floating_point() and value.shape[-len(shape) :] == shape
+    if not fits:
+        raise TransformError(
+            f"{wanted}, as a floating-point tensor (..., {', '.join(map(str, shape))}), got {described(value)}"
+        )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from medreg.errors import UsageError
-from medreg.vision.rasterisation.cameras import Camera, Orthographic
+from medreg.ops.arguments import described
+from medreg.vision.rasterisation.cameras import Camera, Orthographic, rows
 from medreg.vision.rasterisation.depositing import deposit
 from medreg.vision.rasterisation.edges import Edges
 from medreg.vision.rasterisation.memory import fresh
@@ -63,7 +65,8 @@ def raster(
         a CPU.
 
     Raises:
-        UsageError: when shapes, devices or batches do not fit together, or a pose is not finite.
+        UsageError: when shapes, devices or batches do not fit together, a pose, a background or a weight is not finite,
+            or the grid is larger than the memory.
 
     Example:
         >>> points = torch.tensor([[0.0, 0.0], [0.2, 0.8]])
@@ -177,6 +180,8 @@ def raster_pullback(
         >>> raster_pullback(d_out, point, torch.eye(2), torch.zeros(2)).points
         tensor([[5., 0.]])
     """
+    if not isinstance(d_out, Tensor):
+        raise UsageError(f"d_out: takes a tensor, in the shape of what raster gives, got {described(d_out)}")
     axes = _axes(camera, rotation)
     values = (points, rotation, translation, background, out_weight, point_weight)
     leaves = [v.detach().requires_grad_(v.is_floating_point()) if isinstance(v, Tensor) else v for v in values]
@@ -195,8 +200,9 @@ def raster_pullback(
 
 
 def _axes(camera: Camera, rotation: Tensor) -> int:
-    """Of the grid."""
-    return max(1, rotation.shape[-2] - (not isinstance(camera, Orthographic))) if rotation.ndim > 1 else 1
+    """Of the grid, by the rows of the poses; 1 of what is no pose, which `scene` refuses."""
+    shape = np.shape(rotation)  # lists have one, too
+    return max(1, shape[-2] - rows(camera, 0)) if len(shape) > 1 else 1
 
 
 def _back(given: Tensor, argument: Tensor, slope: Tensor) -> Tensor:

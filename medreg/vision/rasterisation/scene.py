@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from medreg.errors import UsageError
+from medreg.ops.arguments import numbers, one_of, whole_numbers
+from medreg.ops.room import check_room
 from medreg.vision.rasterisation.cameras import Camera, Perspective, rows
 from medreg.vision.rasterisation.edges import Edges
 
@@ -98,18 +100,25 @@ def scene(grid_size: Sequence[int], values: Sequence[Value], edges: Edges, camer
     """See `raster` for the values.
 
     Raises:
-        UsageError: when shapes, devices or batches do not fit together, or a number of a pose is not finite.
+        UsageError: when shapes, devices or batches do not fit together, a number other than a point's place is not
+            finite, or the result is larger than the memory.
     """
-    frame = Frame(tuple(int(n) for n in grid_size), edges, camera)
+    one_of(edges, Edges, "edges")
+    one_of(camera, Camera, "camera")
+    frame = Frame(tuple(whole_numbers(grid_size, "grid_size", error=UsageError)), edges, camera)
     if not frame.size or min(frame.size) < 1:
-        raise UsageError(f"a grid has one or more axes of at least 1 voxel each, got grid_size {tuple(grid_size)}")
+        raise UsageError(f"a grid has one or more axes of at least 1 voxel each, got grid_size {frame.size}")
     given, dtype = _tensors(values)
     working = torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
     shaped = Arguments(*(t.to(working) for t in _shaped(frame, given)))
     _check_batches(shaped)
+    whole = _without_gaps(shaped)
+    _check_finite(whole)
     channels = (shaped.channels,) if given[5].ndim > 1 or given[3].ndim == 2 else ()
     batched = (shaped.images,) if any(t.ndim > n for t, n in zip(given, _LONE, strict=True)) else ()
-    return Scene(frame, _without_gaps(shaped), given, dtype, (*batched, *channels))
+    leading = (*batched, *channels)
+    check_room(shaped.points.new_empty(1), (*leading, *frame.shape), "points", f"a grid_size of {frame.size}")
+    return Scene(frame, whole, given, dtype, leading)
 
 
 _LONE = (2, 2, 1, 0, 0, 2)
@@ -118,9 +127,9 @@ _LONE = (2, 2, 1, 0, 0, 2)
 
 def _tensors(values: Sequence[Value]) -> tuple[tuple[Tensor, ...], torch.dtype]:
     """All as tensors on one device, and the dtype of the result: the widest of the tensors, but a floating one."""
-    tensors = [v for v in values if isinstance(v, Tensor)]
     if not isinstance(values[0], Tensor):
         raise UsageError(f"points must be a tensor (N, n) or (B, N, n), got {type(values[0]).__name__}")
+    tensors = [v for v in values if isinstance(v, Tensor)]
     device = values[0].device
     for name, value in zip(NAMES, values, strict=True):
         if isinstance(value, Tensor) and value.ndim and value.device != device:
@@ -131,8 +140,15 @@ def _tensors(values: Sequence[Value]) -> tuple[tuple[Tensor, ...], torch.dtype]:
     for tensor in tensors:
         if tensor.is_floating_point():
             dtype = torch.promote_types(dtype, tensor.dtype)
-    given = (v.to(device) if isinstance(v, Tensor) else torch.tensor(v, dtype=dtype, device=device) for v in values)
-    return tuple(given), dtype
+
+    def on_device(name: str, value: Value) -> Tensor:
+        if isinstance(value, Tensor):
+            return value.to(device)
+        if isinstance(value, float | int):
+            return torch.tensor(value, dtype=dtype, device=device)
+        return numbers(value, name).to(device, dtype)
+
+    return tuple(map(on_device, NAMES, values)), dtype
 
 
 def _shaped(frame: Frame, given: Sequence[Tensor]) -> Arguments:
@@ -173,6 +189,9 @@ def _shaped(frame: Frame, given: Sequence[Tensor]) -> Arguments:
 def _check_batches(shaped: Arguments) -> None:
     """Raises unless all batches are of one size, and all channels."""
     sizes = {name: len(t) for name, t in zip(NAMES, shaped, strict=True) if len(t) != 1}
+    if 0 in sizes.values():
+        empty = ", ".join(name for name, size in sizes.items() if not size)
+        raise UsageError(f"a batch holds one image or more, got none of {empty}")
     if len(set(sizes.values())) > 1:
         told = ", ".join(f"{size} of {name}" for name, size in sizes.items())
         raise UsageError(f"the batches differ: {told}; give as many of each, or one without an axis of batch")
@@ -180,9 +199,13 @@ def _check_batches(shaped: Arguments) -> None:
         raise UsageError(
             f"the background has {shaped.background.shape[1]} channels, point_weight {shaped.point_weight.shape[2]}"
         )
-    numbers = [shaped.rotation, shaped.translation, shaped.background, shaped.out_weight]
-    for name, tensor in zip(NAMES[1:5], numbers, strict=True):
-        if not bool(tensor.isfinite().all()):
+
+
+def _check_finite(arguments: Arguments) -> None:
+    """Raises for a number that is not finite."""
+    finite = torch.stack([tensor.detach().isfinite().all() for tensor in arguments[1:]])  # a GPU is waited for once
+    for name, fine in zip(NAMES[1:], finite.tolist(), strict=True):
+        if not fine:
             raise UsageError(
                 f"{name} holds numbers that are not finite; a descent that diverges makes such: lower its rate"
             )

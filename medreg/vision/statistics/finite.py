@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from medreg.ops.arguments import numbers
+from medreg.errors import UsageError
+from medreg.ops.arguments import described, numbers
 from medreg.ops.histograms import quantiles
 from medreg.ops.voxels import Given
 from medreg.vision.statistics.counting import counted
@@ -91,7 +92,7 @@ def finite_quantiles(
         dimension: space axes at the end of a tensor, 2 or 3; an image knows its own.
 
     Raises:
-        UsageError: shares outside 0 to 1.
+        UsageError: shares outside 0 to 1, or a table of them.
         ImageError: as `finite_sum`.
 
     Example:
@@ -99,6 +100,8 @@ def finite_quantiles(
         tensor([2., 3.])
     """
     wanted = numbers(shares, "shares").detach()
+    if wanted.ndim > 1:
+        raise UsageError(f"shares: takes one share, or a list of them, got {described(shares)}")
     found = counted(image, mask, dimension)
     several = wanted.reshape(-1).to(found.values.device)
     at = found.each(lambda values: quantiles(values, several))
