@@ -1,6 +1,6 @@
 """How long `medreg --help` takes, as a whole process: the least and the median of several.
 
-    python benchmarks/help.py --repeats 10
+python benchmarks/help.py --repeats 10
 """
 
 import argparse

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from medreg.errors import DeviceError, RecipeError, TransformError
 from medreg.optimise.loop import LEAST_OVERLAP
 from medreg.optimise.record import Outcome, StageRecord, Step
+from medreg.optimise.tensors import SGD, Adam, ClipNorm, Descent, Method, RMSprop, descend
 from medreg.registration import contrast, recipe
 from medreg.registration.level import PairLevel
 from medreg.registration.moments import has_bright_border
@@ -129,59 +130,42 @@ def _descend(
 ) -> StageRecord:
     """One level, at a share of the asked rate; the module is left at the best weights that were seen."""
     clock = time.perf_counter()
-    budget = level.settings.steps if asked.levels else STEPS
-    optimiser, clip = _optimiser(asked.optimiser, parameters, share)
-    decay = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda n: 0.05 + 0.95 * (1 + math.cos(math.pi * n / budget)) / 2
-    )
-    terms = level.terms(metric, _identity(level))
-    places = [_points(term) for term in terms]
+    spacing, kind = level.settings.spacing_mm, type(module).__name__
+    problem = _Problem(level.terms(metric, _identity(level)), module)
     steps: list[Step] = []
-    best, kept, since = math.inf, [p.detach().clone() for p in parameters], 0
-    before: Tensor | None = None
     outcome = Outcome.STEPS_SPENT
-    for number in range(budget + 1):
-        optimiser.zero_grad()
-        value, overlap, here = _slopes(terms, places, module)
-        moved = 0.0 if before is None else float((here - before).square().sum(1).mean().sqrt())
-        before = here
-        if not math.isfinite(value) or not all(p.grad is None or bool(p.grad.isfinite().all()) for p in parameters):
-            outcome = Outcome.DIVERGED
+    for event in descend(parameters, problem.evaluate, _descent(asked, level, share)):
+        if isinstance(event, Outcome):
+            outcome = event
             break
-        if overlap < LEAST_OVERLAP:
-            outcome = Outcome.NO_OVERLAP
-            break
-        spacing = level.settings.spacing_mm
-        steps.append(Step(level.number, spacing, type(module).__name__, number, value, moved, overlap))
+        steps.append(Step(level.number, spacing, kind, event.number, event.value, problem.moved_mm, problem.overlap))
         if watch is not None:
             watch(steps[-1])
-        since += 1
-        if value < best:
-            best, kept, since = value, [p.detach().clone() for p in parameters], 0
-        if since >= WINDOW:
-            outcome = Outcome.FLAT
-            break
-        if number < budget:
-            if clip is not None:
-                nn.utils.clip_grad_norm_(parameters, clip)
-            optimiser.step()
-            decay.step()
-    with torch.no_grad():
-        for parameter, value_kept in zip(parameters, kept, strict=True):
-            parameter.copy_(value_kept)
-    optimiser.zero_grad()
-    count, took = sum(map(len, places)), time.perf_counter() - clock
-    return StageRecord(
-        level.number,
-        level.settings.spacing_mm,
-        type(module).__name__,
-        metric.name,
-        count,
-        tuple(steps),
-        outcome,
-        len(steps),
-        took,
-    )
+    count, took = sum(map(len, problem.places)), time.perf_counter() - clock
+    return StageRecord(level.number, spacing, kind, metric.name, count, tuple(steps), outcome, len(steps), took)
+
+
+class _Problem:
+    """All terms of a level, as the descent sees them.
+
+    Attributes:
+        places: for each term its samples' world points.
+        moved_mm: how far the points went since the evaluation before, root mean square.
+        overlap: the best of the terms.
+    """
+
+    def __init__(self, terms: Sequence[Term], module: nn.Module) -> None:
+        self.terms, self.module = terms, module
+        self.places = [_points(term) for term in terms]
+        self.moved_mm = self.overlap = 0.0
+        self.before: Tensor | None = None
+
+    def evaluate(self) -> float | Outcome:
+        """The metric, its slopes added to the module's parameters."""
+        value, self.overlap, here = _slopes(self.terms, self.places, self.module)
+        self.moved_mm = 0.0 if self.before is None else float((here - self.before).square().sum(1).mean().sqrt())
+        self.before = here
+        return Outcome.NO_OVERLAP if math.isfinite(value) and self.overlap < LEAST_OVERLAP else value
 
 
 def _slopes(terms: Sequence[Term], places: Sequence[Tensor], module: nn.Module) -> tuple[float, float, Tensor]:
@@ -236,21 +220,24 @@ def _identity(level: PairLevel) -> np.ndarray[tuple[int, ...], np.dtype[np.float
     return np.eye(len(level.fixed.centre) + 1)
 
 
-def _optimiser(
-    asked: recipe.Optimiser, parameters: Sequence[nn.Parameter], share: float
-) -> tuple[torch.optim.Optimizer, float | None]:
-    """Torch's optimiser, its rate in the weights' own units, and the gradient norm to clip to.
+def _descent(asked: Recipe, level: PairLevel, share: float) -> Descent:
+    """The recipe's optimiser at a share of its rate, which is in the weights' own units.
 
     Raises:
         RecipeError: one that does not serve.
     """
-    match asked:
+    clip: float | None = None
+    method: Method
+    match asked.optimiser:
         case recipe.GaussNewton():
-            return torch.optim.Adam(parameters, share * RATE), None
+            method = Adam(share * RATE)
         case recipe.Adam(learning_rate_mm=rate, clip_norm=clip):
-            return torch.optim.Adam(parameters, share * rate), clip
+            method = Adam(share * rate)
         case recipe.RMSprop(learning_rate_mm=rate, clip_norm=clip):
-            return torch.optim.RMSprop(parameters, share * rate), clip
+            method = RMSprop(share * rate)
         case recipe.SGD(learning_rate_mm=rate, momentum=momentum, clip_norm=clip):
-            return torch.optim.SGD(parameters, share * rate, momentum), clip
-    raise RecipeError(f"optimiser: a torch module is trained by adam, rmsprop or sgd, got {asked.name}")
+            method = SGD(share * rate, momentum)
+        case other:
+            raise RecipeError(f"optimiser: a torch module is trained by adam, rmsprop or sgd, got {other.name}")
+    budget = level.settings.steps if asked.levels else STEPS
+    return Descent(method, budget, None if clip is None else ClipNorm(clip), window=WINDOW, gain=0.0)

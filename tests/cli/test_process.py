@@ -95,7 +95,13 @@ def test_a_signal_at_any_time_leaves_no_files_and_no_process(
     slow = tmp_path / "slow.yaml"
     slow.write_text("optimiser: {name: adam, learning_rate_mm: 0.0001}\nlevels: [{spacing_mm: 2, steps: 1000000}]\n")
     command = [sys.executable, "-m", "medreg", "register", *pair.both, "--config", str(slow), "--out", "out"]
-    running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, start_new_session=True)
+    running = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a suite in the background ignores it
+    )
     start = time.perf_counter()
     while not (tmp_path / "out").exists() and time.perf_counter() - start < 30:
         time.sleep(0.02)  # from then on the signal handlers are in place

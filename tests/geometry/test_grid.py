@@ -62,6 +62,20 @@ def test_a_block_of_a_subsampled_grid_lies_at_the_mean_of_its_voxels(grid, facto
     assert coarse.size == tuple(n // f for n, f in zip(grid.size, factors, strict=True))
 
 
+@settings(max_examples=50, deadline=None)
+@given(grids(), st.tuples(*[st.integers(1, 4)] * 3))
+def test_a_subdivided_grid_covers_the_same_space_and_subsampling_leads_back(grid, factors):
+    factors = factors[: grid.dimension]
+    fine = grid.subdivided(factors)
+    assert fine.volume == pytest.approx(grid.volume, rel=1e-9)
+    faces = [[-0.5] * grid.dimension, [n - 0.5 for n in grid.size]]
+    fine_faces = [[-0.5] * grid.dimension, [n - 0.5 for n in fine.size]]
+    np.testing.assert_allclose(fine.to_world(fine_faces), grid.to_world(faces), atol=1e-9)
+    back = fine.subsampled(factors)
+    assert back.size == grid.size
+    np.testing.assert_allclose(back.affine, grid.affine, atol=1e-9)
+
+
 def test_voxel_000_lies_at_the_origin_and_columns_of_direction_are_index_axes():
     turn = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0))
     grid = Grid((4, 5, 6), (1.0, 2.0, 3.0), (10.0, 20.0, 30.0), turn)

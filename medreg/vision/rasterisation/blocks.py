@@ -10,8 +10,9 @@ from torch import Tensor
 ON_CPU = 1 << 17
 """Points times images of one step: more leave the caches, and of fewer the calls themselves are felt."""
 
-VOXELS = 1 << 20
-"""Of the images of one step: as many as a core's share of the caches holds."""
+VOXELS = 1 << 23
+"""Of the images of one step. Fewer would stay in a core's cache, but few points at once leave threads waiting for each
+other's Python: of 64 images of 1024 x 1024 with 10,000 points each, eight at once take half the time of one."""
 
 ELSEWHERE = 1 << 22
 PARTS = 8
