@@ -17,6 +17,15 @@ from torch import Tensor
 from medreg.errors import UsageError
 from medreg.optimise.record import Outcome
 
+EPS = 1e-18
+"""Of Adam and RMSprop, against a division by 0. Torch's 1e-8 would slow them where slopes are small: those of a mean
+over the voxels of a volume are about the error over their number."""
+
+STEEP = 1e5
+"""Length of the slope at the start as torch's L-BFGS sees it. It does not learn from a step whose product with the
+change of slope is below 1e-10, whatever the unit: of small values, or of a mean over many, it would learn nothing. Much
+more, and products of slopes overflow in float32."""
+
 
 @dataclass(frozen=True)
 class Adam:
@@ -77,15 +86,15 @@ class Descent:
 
     Attributes:
         method: the rule that takes the steps.
-        evaluations: most times that the loss and its slope are computed.
+        evaluations: most times that the loss and its slope are computed, after the start.
         clip: what shortens a slope that explodes; for rules of first order.
         fade: share of the rate that is left at the end, on half a cosine (doi:10.48550/arXiv.1608.03983); for rules of
             first order.
         window: evaluations without a gain after which it ends.
-    gain: share of the loss by which it must fall for that to count; 0 counts any.
+        gain: share of the loss by which it must fall for that to count; 0 counts any.
 
     Raises:
-        UsageError: numbers out of range, or a clip for L-BFGS, whose memory is of whole slopes.
+        UsageError: no such method or clip, numbers out of range, or a clip for L-BFGS, whose memory is of whole slopes.
     """
 
     method: Method = field(default_factory=LBFGS)
@@ -97,13 +106,9 @@ class Descent:
 
     def __post_init__(self) -> None:
         """Checks."""
-        if isinstance(self.method, LBFGS):
-            if self.clip is not None:
-                raise UsageError("clip: serves Adam, RMSprop and SGD; the line search of L-BFGS bounds its own steps")
-        elif not 0 < self.method.rate < math.inf:
-            raise UsageError(f"rate: takes a number above 0, got {self.method.rate}")
-        if self.clip is not None and not self.clip.limit > 0:
-            raise UsageError(f"clip: takes a limit above 0, got {self.clip.limit}")
+        _check_method(self.method)
+        if self.clip is not None:
+            _check_clip(self.clip, self.method)
         if self.evaluations < 1 or self.window < 1 or not 0 <= self.fade <= 1 or not 0 <= self.gain < 1:
             raise UsageError(
                 "a descent takes evaluations and a window of 1 or more, a fade from 0 to 1 and a gain of 0 or more, "
@@ -173,9 +178,10 @@ class _Seen:
         self.looks: list[Look] = []
         self.best, self.kept = math.inf, [t.detach().clone() for t in tensors]
         self.mark, self.since = math.inf, 0
+        self.scale = 1.0
 
     def look(self) -> float:
-        """The loss, with its slope in the tensors' `grad`.
+        """The loss, with its slope in the tensors' `grad`; for L-BFGS both times what `STEEP` asks for.
 
         Raises:
             _Ended: when it is time to.
@@ -189,6 +195,8 @@ class _Seen:
         slope = float(torch.stack([s.norm() for s in slopes]).norm()) if slopes else 0.0
         if not (math.isfinite(value) and math.isfinite(slope)):
             raise _Ended(Outcome.DIVERGED)
+        if not self.looks and slope and isinstance(self.how.method, LBFGS):
+            self.scale = STEEP / slope
         self.looks.append(Look(len(self.looks), value, slope))
         self.since += 1
         if self.mark - value > self.how.gain * abs(value):
@@ -200,7 +208,10 @@ class _Seen:
         if len(self.looks) > self.how.evaluations:
             raise _Ended(Outcome.STEPS_SPENT)
         _shorten(slopes, slope, self.how.clip)
-        return value
+        if self.scale != 1:
+            for each in slopes:
+                each.mul_(self.scale)
+        return self.scale * value
 
     def restore(self) -> None:
         """Back to the best."""
@@ -221,12 +232,34 @@ def _shorten(slopes: Sequence[Tensor], length: float, clip: Clip | None) -> None
                 slope.clamp_(-limit, limit)
 
 
+def _check_method(method: object) -> None:
+    if not isinstance(method, Method):
+        raise UsageError(f"method: takes LBFGS(), Adam(rate), RMSprop(rate) or SGD(rate, momentum), got {method!r}")
+    if isinstance(method, LBFGS):
+        if method.memory < 1:
+            raise UsageError(f"memory: takes a whole number, 1 or more, got {method.memory}")
+        return
+    if not 0 < method.rate < math.inf:
+        raise UsageError(f"rate: takes a number above 0, got {method.rate}")
+    if isinstance(method, SGD) and not 0 <= method.momentum < 1:
+        raise UsageError(f"momentum: takes a number from 0 to below 1, got {method.momentum}")
+
+
+def _check_clip(clip: object, method: Method) -> None:
+    if not isinstance(clip, Clip):
+        raise UsageError(f"clip: takes ClipNorm(limit), ClipValue(limit) or None, got {clip!r}")
+    if isinstance(method, LBFGS):
+        raise UsageError("clip: serves Adam, RMSprop and SGD; the line search of L-BFGS bounds its own steps")
+    if not clip.limit > 0:
+        raise UsageError(f"clip: takes a limit above 0, got {clip.limit}")
+
+
 def _rule(method: Method, tensors: Sequence[Tensor]) -> torch.optim.Optimizer:
     match method:
         case Adam(rate):
-            return torch.optim.Adam(tensors, rate)
+            return torch.optim.Adam(tensors, rate, eps=EPS)
         case RMSprop(rate):
-            return torch.optim.RMSprop(tensors, rate)
+            return torch.optim.RMSprop(tensors, rate, eps=EPS)
         case SGD(rate, momentum):
             return torch.optim.SGD(tensors, rate, momentum)
         case LBFGS(memory):

@@ -54,6 +54,26 @@ def test_lbfgs_finds_the_end_of_a_bent_valley() -> None:
     assert len(looks) < 100
 
 
+@pytest.mark.parametrize("method", [LBFGS(), Adam(0.5), RMSprop(0.3)])
+@pytest.mark.parametrize("unit", [1e-12, 1e8])
+def test_the_unit_of_the_loss_does_not_matter(method: Method, unit: float) -> None:
+    how = Descent(method, evaluations=100, gain=1e-9)
+    found, looks, outcome = run(how)
+    again, others, ended = run(how, lambda x: unit * bowl(x))
+    torch.testing.assert_close(again, found, atol=1e-5, rtol=0)  # of numbers near 1; what eps and rounding make
+    assert (len(others), ended) == (len(looks), outcome)
+    assert others[0].slope == pytest.approx(unit * looks[0].slope, rel=1e-12)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e3])
+def test_lbfgs_needs_no_more_evaluations_where_numbers_are_small(unit: float) -> None:
+    how = Descent(gain=1e-9)
+    found, looks, _ = run(how)
+    again, others, _ = run(how, lambda x: unit**2 * bowl(x / unit), (4.0 * unit, 3.0 * unit))
+    torch.testing.assert_close(again / unit, found, atol=1e-3, rtol=0)  # of numbers near 1
+    assert len(others) < len(looks) + 10  # the first line search goes a longer way
+
+
 @pytest.mark.parametrize("clip", [ClipNorm(0.05), ClipValue(0.05)])
 def test_a_rate_a_hundred_times_too_high_diverges_and_a_clip_brings_it_home(clip: ClipNorm | ClipValue) -> None:
     good, wild = SGD(0.2, momentum=0.0), SGD(20.0, momentum=0.0)
@@ -79,16 +99,16 @@ def test_a_look_tells_the_loss_and_the_length_of_the_slope_before_the_clip() -> 
 @pytest.mark.parametrize(
     ("clip", "step"),
     [
-        (ClipNorm(0.5), (-0.3, -0.4)),
-        (ClipValue(0.5), (-0.5, -0.5)),
-        (ClipNorm(6.0), (-3.0, -4.0)),
-        (None, (-3.0, -4.0)),
+        (ClipNorm(0.5), (-0.3, 0.4)),
+        (ClipValue(0.5), (-0.5, 0.5)),
+        (ClipNorm(6.0), (-3.0, 4.0)),
+        (None, (-3.0, 4.0)),
     ],
 )
 def test_a_clip_shortens_the_slope_or_cuts_its_numbers(
     clip: ClipNorm | ClipValue | None, step: tuple[float, float]
 ) -> None:
-    slope = torch.tensor([3.0, 4.0], dtype=torch.float64)
+    slope = torch.tensor([3.0, -4.0], dtype=torch.float64)
     found, _, _ = run(Descent(SGD(1.0, momentum=0.0), evaluations=1, clip=clip), lambda x: x @ slope, (0.0, 0.0))
     assert found.tolist() == pytest.approx(step)
 
@@ -147,6 +167,11 @@ def test_a_slope_that_is_not_finite_ends_it_though_the_loss_is() -> None:
         ({"method": SGD(math.nan)}, "rate"),
         ({"method": Adam(), "clip": ClipNorm(0.0)}, "clip: takes a limit above 0, got 0.0"),
         ({"clip": ClipNorm(1.0)}, "clip: serves Adam, RMSprop and SGD"),
+        ({"method": Adam}, r"method: takes LBFGS\(\), .*, got <class"),
+        ({"method": "adam"}, r"method: takes LBFGS\(\), Adam\(rate\), .*, got 'adam'"),
+        ({"method": Adam(), "clip": 1.0}, r"clip: takes ClipNorm\(limit\), .*, got 1.0"),
+        ({"method": SGD(1.0, momentum=1.0)}, "momentum: takes a number from 0 to below 1, got 1.0"),
+        ({"method": LBFGS(0)}, "memory: takes a whole number, 1 or more, got 0"),
         ({"evaluations": 0}, "evaluations=0"),
         ({"fade": 1.5}, "fade=1.5"),
         ({"window": 0}, "window=0"),

@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Generic, NamedTuple
 
 from medreg.errors import UsageError
+from medreg.ops.arguments import described, number, one_of
 from medreg.ops.voxels import Voxels
 from medreg.optimise.tensors import Descent
 from medreg.vision.inverse.operators import Measured, Operator
-from medreg.vision.inverse.priors import Prior
+from medreg.vision.inverse.priors import Prior, Smoothness, TotalVariation, Within, check_priors
 from medreg.vision.inverse.restoring import Restored, Watch, restore
 
 SHARE = 0.97
@@ -58,7 +59,8 @@ def restore_to_noise(
 
     The misfit grows with the weight; some weights are tried, each from the image of the one before, until it is within
     a hundredth of 0.97 times the noise. Where even the least weight leaves more (the operator is not quite what
-    measured, or the noise is larger than said), the best fit comes back, and its misfit says so.
+    measured, or the noise is larger than said), the best fit comes back; where even the largest leaves less (the noise
+    is far less than said), an image with nothing left in it. The misfit says so.
 
     Args:
         measured: as for `restore`.
@@ -72,7 +74,7 @@ def restore_to_noise(
         watch: as for `restore`.
 
     Raises:
-        UsageError: a noise that is not above 0, and what `restore` raises.
+        UsageError: a noise that is not above 0, a prior whose weight is set already, and what `restore` raises.
         ImageError: as `restore`.
 
     Example:
@@ -83,9 +85,15 @@ def restore_to_noise(
         >>> 0.09 < found.restored.misfit < 0.1
         True
     """
-    if not 0 < noise < math.inf:
+    if not 0 < number(noise, "noise", finite=False) < math.inf:
         raise UsageError(f"noise: takes a standard deviation above 0, got {noise}; without noise call restore")
-    how = descent or Descent()
+    if isinstance(prior, TotalVariation | Smoothness | Within) or not callable(prior):
+        raise UsageError(
+            "prior: takes a function from a weight to a prior, such as lambda weight: TotalVariation(weight, 0.1), got "
+            f"{described(prior)}"
+        )
+    check_priors(priors)
+    how = Descent() if descent is None else one_of(descent, Descent, "descent")
     hasty = replace(how, gain=min(0.1, HASTE * how.gain), window=max(1, how.window // 2))
 
     def at(weight: float, image: Voxels, how: Descent) -> Restored[Voxels]:

@@ -11,14 +11,15 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from medreg.errors import UsageError
+from medreg.batch import MedImageBatch
+from medreg.errors import DeviceError, UsageError
 from medreg.image import MedImage
 from medreg.ops.arguments import described
-from medreg.ops.voxels import Voxels
+from medreg.ops.voxels import Given, Voxels
 from medreg.vision.filters.borders import REFLECT
 from medreg.vision.filters.spaces import Space, dimension_of, in_place_of, space_of
 
-Measured: TypeAlias = Tensor | MedImage
+Measured: TypeAlias = Given
 Operator: TypeAlias = Callable[[Voxels], Measured]
 
 
@@ -26,9 +27,9 @@ def data_of(measured: object) -> Tensor:
     """The values of what was measured, or predicted.
 
     Raises:
-        UsageError: neither a tensor nor an image.
+        UsageError: neither a tensor nor an image nor a batch.
     """
-    if isinstance(measured, MedImage):
+    if isinstance(measured, MedImage | MedImageBatch):
         return measured.data
     if isinstance(measured, Tensor):
         return measured
@@ -45,17 +46,23 @@ def voxels_of(image: Voxels, dimension: int) -> Space:
     return space_of(image, REFLECT, dimension_of(image, dimension))
 
 
-def predicted(through: Operator[Voxels], like: Voxels, values: Tensor, shape: tuple[int, ...]) -> Tensor:
+def predicted(through: Operator[Voxels], like: Voxels, values: Tensor, measured: Tensor) -> Tensor:
     """What would be measured of an image with these values.
 
     Raises:
         UsageError: it has another shape than what was measured, or no gradient to values that want one.
+        DeviceError: it is on another device.
     """
     found = data_of(through(in_place_of(like, values)))
-    if found.shape != shape:
+    if found.shape != measured.shape:
         raise UsageError(
-            f"through: makes {tuple(found.shape)} of an image of {tuple(values.shape)}, but {tuple(shape)} was "
-            "measured; the two must have one shape"
+            f"through: makes {tuple(found.shape)} of an image of {tuple(values.shape)}, but {tuple(measured.shape)} "
+            "was measured; the two must have one shape"
+        )
+    if found.device != measured.device:
+        raise DeviceError(
+            f"measured: is on {measured.device}, what `through` makes of the image on {found.device}; move one with "
+            ".to(...)"
         )
     if values.requires_grad and not found.requires_grad:
         raise UsageError("through: its result has no gradient to the image; use differentiable operations only")
@@ -73,6 +80,7 @@ def adjoint(through: Operator[Voxels], measured: Measured, like: Voxels, *, dime
 
     Raises:
         UsageError: y has another shape than W gives, or that has no gradient to the image.
+        DeviceError: y is on another device than what W gives.
 
     Example:
         >>> slope = lambda line: line[..., 1:] - line[..., :-1]
@@ -82,6 +90,6 @@ def adjoint(through: Operator[Voxels], measured: Measured, like: Voxels, *, dime
     with torch.enable_grad():
         zeros = torch.zeros_like(voxels_of(like, dimension).values).requires_grad_()
         given = data_of(measured)
-        found = predicted(through, like, zeros, given.shape)
+        found = predicted(through, like, zeros, given)
         (pulled,) = torch.autograd.grad(found, zeros, given.to(found))
     return in_place_of(like, pulled)

@@ -12,12 +12,13 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from medreg.errors import UsageError
+from medreg.ops.arguments import described
 
 
 class Prior(Protocol):
     """Anything that tells the price of an image; `restore` adds it to the misfit."""
 
-    def __call__(self, values: Tensor, spacing: Sequence[float]) -> Tensor:
+    def __call__(self, values: Tensor, spacing: Sequence[float], /) -> Tensor:
         """The price, one number with a graph.
 
         Args:
@@ -107,6 +108,18 @@ class Within:
     def __call__(self, values: Tensor, spacing: Sequence[float]) -> Tensor:
         """See `Prior`."""
         return self.weight * (values - values.clamp(self.low, self.high)).square().mean()
+
+
+def check_priors(priors: object) -> None:
+    """Refuse what is no list of priors: an iterator, too, since each evaluation goes through them.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if not isinstance(priors, Sequence) or not all(callable(prior) for prior in priors):
+        raise UsageError(
+            f"priors: takes a list of them, such as [TotalVariation(0.01, knee=0.1)], got {described(priors)}"
+        )
 
 
 def _slopes(values: Tensor, spacing: Sequence[float]) -> list[Tensor]:

@@ -10,13 +10,14 @@ from typing import Generic
 import torch
 from torch import Tensor
 
-from medreg.errors import ImageError
+from medreg.errors import ImageError, UsageError
+from medreg.ops.arguments import described, one_of
 from medreg.ops.voxels import Voxels
 from medreg.optimise.record import Outcome
 from medreg.optimise.tensors import Descent, Look, descend
 from medreg.vision.filters.spaces import in_place_of
 from medreg.vision.inverse.operators import Measured, Operator, data_of, predicted, voxels_of
-from medreg.vision.inverse.priors import Prior
+from medreg.vision.inverse.priors import Prior, check_priors
 
 Watch = Callable[[Look], None]
 
@@ -51,11 +52,11 @@ def restore(
 ) -> Restored[Voxels]:
     """The image whose mean squared misfit, and what the priors add to it, is least, by gradient descent from `start`.
 
-    The loss is mean((through(image) - measured)^2) + the sum of the priors' prices. With quadratic priors, or none, and
+    The loss is mean(|through(image) - measured|^2) + the sum of the priors' prices. With quadratic priors, or none, and
     a linear operator it has one minimum; with total variation, too.
 
     Args:
-        measured: what is known. NaN where nothing was measured: such places do not count.
+        measured: what is known; complex, too. NaN where nothing was measured: such places do not count.
         through: from an image, of the kind of `start`, to what would be measured of it; differentiable: a filter, a
             warp, a raster, ray sums, any module, or several of them.
         start: where to begin: an image, a batch, or a tensor (..., z, y, x).
@@ -65,7 +66,9 @@ def restore(
         watch: called with each evaluation.
 
     Raises:
-        UsageError: what is predicted has another shape than what was measured, or does not depend on the image.
+        UsageError: what is predicted has another shape than what was measured, or does not depend on the image; priors
+            that are no list of functions, or one that gives more than one number; no descent.
+        DeviceError: what is predicted is on another device than what was measured.
         ImageError: nothing was measured, or the start is not finite.
 
     Example:
@@ -77,6 +80,8 @@ def restore(
         >>> bool((sharp.image - truth).abs().max() < 0.01)
         True
     """
+    how = Descent() if descent is None else one_of(descent, Descent, "descent")
+    check_priors(priors)
     space = voxels_of(start, dimension)
     values = space.values.detach().clone()
     if not bool(values.isfinite().all()):
@@ -88,20 +93,20 @@ def restore(
     target = torch.where(known, target, 0.0)
 
     def misfit() -> Tensor:
-        found = predicted(through, start, values, target.shape)
-        return torch.where(known, found - target, 0.0).square().sum() / known.sum()
+        off = torch.where(known, predicted(through, start, values, target) - target, 0.0)
+        return (off * off.conj()).real.sum() / known.sum()
 
     def evaluate() -> float:
         with torch.enable_grad():
             loss = misfit()
             for prior in priors:
-                loss = loss + prior(values, space.spacing)
+                loss = loss + _price(prior, values, space.spacing)
             loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
 
     looks: list[Look] = []
     outcome = Outcome.STEPS_SPENT
-    for event in descend([values.requires_grad_()], evaluate, descent or Descent()):
+    for event in descend([values.requires_grad_()], evaluate, how):
         if isinstance(event, Outcome):
             outcome = event
             break
@@ -112,3 +117,10 @@ def restore(
     with torch.no_grad():
         left = math.sqrt(float(misfit()))
     return Restored(in_place_of(start, values), left, tuple(looks), outcome)
+
+
+def _price(prior: Prior, values: Tensor, spacing: Sequence[float]) -> Tensor:
+    price = prior(values, spacing)
+    if isinstance(price, Tensor) and price.numel() != 1:
+        raise UsageError(f"priors: each gives one number for an image, {described(prior)} gave {described(price)}")
+    return price
