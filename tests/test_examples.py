@@ -45,7 +45,7 @@ def test_a_step_of_descent_lowers_the_loss(monkeypatch: pytest.MonkeyPatch) -> N
     assert last < first
 
 
-@pytest.mark.parametrize(("seed", "shift"), [(1, 8.0), (2, 16.0), (5, 24.0), (6, 20.0)])
+@pytest.mark.parametrize(("seed", "shift"), [(1, 8.0), (5, 24.0)])
 def test_a_homography_is_learnt_from_the_identity(seed: int, shift: float) -> None:
     trained = train_homography.train(seed, shift)
     first, *_, last = trained.losses
